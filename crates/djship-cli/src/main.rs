@@ -1,1 +1,50 @@
-fn main() {}
+//! The djship command: arguments, words, exit codes. Everything else is in the libraries.
+
+mod args;
+mod commands;
+mod env;
+mod errors;
+mod host;
+mod interrupt;
+mod ui;
+
+use clap::Parser as _;
+
+use args::{Cli, Command};
+use ui::{Console, Volume};
+
+fn main() {
+    // Containers are this same program, executed again: before anything else starts a thread.
+    djship_engine::dispatch();
+    let cli = Cli::parse();
+    std::process::exit(run(&cli));
+}
+
+fn run(cli: &Cli) -> i32 {
+    if let Some(folder) = &cli.directory
+        && let Err(error) = std::env::set_current_dir(folder)
+    {
+        let title = format!("cannot work in `{}`", folder.display());
+        let report = errors::Report::new(errors::Kind::Usage, title).line(error.to_string());
+        report.print();
+        return report.kind.code();
+    }
+    let volume = match (cli.quiet, cli.verbose) {
+        (true, _) => Volume::Quiet,
+        (_, true) => Volume::Verbose,
+        _ => Volume::Normal,
+    };
+    let console = Console::new(volume);
+    let result = match &cli.command {
+        Command::Plan(args) => commands::plan::run(args),
+        Command::Build(args) => commands::build::run(cli, args, &console),
+        Command::Run(args) => commands::run::run(cli, args, &console),
+        Command::Images => commands::images::run(cli),
+        Command::Doctor(_) => Err(errors::Report::new(errors::Kind::Internal, "to come")),
+    };
+    result.unwrap_or_else(|report| {
+        console.end();
+        report.print();
+        report.kind.code()
+    })
+}

@@ -1,1 +1,25 @@
-//! To be written.
+//! From a Django project to a production image.
+//!
+//! [`build::build`] is the whole story in one function; each stage has a module of its name.
+
+pub mod application;
+pub mod base;
+pub mod build;
+pub mod builder;
+mod bytecode;
+mod child;
+pub mod context;
+pub mod facts;
+pub mod image;
+mod kept;
+pub mod laid;
+pub mod plan;
+pub mod project;
+mod python;
+pub mod report;
+pub mod running;
+pub mod services;
+pub mod tools;
+
+pub use bytecode::BytecodeError;
+pub use child::ChildError;

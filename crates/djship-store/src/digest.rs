@@ -12,7 +12,9 @@ pub struct Digest([u8; 32]);
 
 /// Text that is not a SHA-256 digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot read `{text}` as a SHA-256 digest: expected 64 hexadecimal digits, with or without `sha256:`")]
+#[error(
+    "cannot read `{text}` as a SHA-256 digest: expected 64 hexadecimal digits, with or without `sha256:`"
+)]
 pub struct ParseDigestError {
     /// The text as it was found, shortened to 80 characters.
     pub text: String,

@@ -4,9 +4,30 @@
 //! |---|---|
 //! | [`digest`] | SHA-256 digests, and a writer that computes one on the way |
 //! | [`tree`] | [`FileTree`]: a file system as data, sorted, with owner, mode, link and content digest |
+//! | [`saved`], [`scan`], [`lay_out`] | a tree to `tree.json` and back, from a folder, and onto the disk |
+//! | [`store`] | [`Store`]: versioned buckets filled through a temporary folder and a rename |
+//! | [`lock`], [`temp`], [`durable`] | locks between processes, work in progress, what a power cut may have hurt |
+//! | [`unpack`] | [`Door`](unpack::Door): entries of foreign archives, placed below one folder |
+//! | [`fetch`] | [`Fetcher`](fetch::Fetcher): downloads with limits, retries and an expected digest |
 
+pub mod atomic;
+pub mod bucket;
 pub mod digest;
+pub mod durable;
+pub mod fetch;
+pub mod lay_out;
+pub mod lock;
+pub mod saved;
+pub mod scan;
+pub mod store;
+pub mod temp;
 pub mod tree;
+pub mod unpack;
 
+pub use bucket::Bucket;
 pub use digest::{Digest, DigestWriter};
+pub use lay_out::How;
+pub use lock::Lock;
+pub use store::{Store, StoreError};
+pub use temp::TempDir;
 pub use tree::{Entry, FileTree, Node, TreePath};

@@ -247,6 +247,25 @@ impl FileTree {
             .sum()
     }
 
+    /// What lies below the folder `prefix`, with paths relative to it. Empty if there is no such folder; links are not
+    /// followed.
+    #[must_use]
+    pub fn subtree(&self, prefix: &str) -> Self {
+        let Ok(prefix) = TreePath::parse(prefix) else { return self.clone() };
+        let start = TreePath(format!("{}/", prefix.0));
+        self.entries
+            .range(start.clone()..)
+            .map_while(|(path, entry)| {
+                Some((TreePath(path.0.strip_prefix(&start.0)?.to_owned()), entry.clone()))
+            })
+            .collect()
+    }
+
+    /// This tree below the folder `prefix`, without the folders above it; see [`FileTree::fill_parents`].
+    pub fn moved_below(self, prefix: &TreePath) -> Result<Self, TreePathError> {
+        self.entries.into_iter().map(|(path, entry)| Ok((prefix.join(&path.0)?, entry))).collect()
+    }
+
     /// Lays `other` over this tree: its entries replace those of the same path. A folder over a folder keeps what
     /// is below; anything else over a folder removes what was below.
     pub fn overlay(&mut self, other: FileTree) {
@@ -342,7 +361,9 @@ mod tests {
     #[test]
     fn a_file_over_a_folder_removes_what_was_below() {
         let mut lower: FileTree =
-            [(path("a"), Entry::dir()), (path("a/b"), Entry::dir()), (path("c"), Entry::dir())].into_iter().collect();
+            [(path("a"), Entry::dir()), (path("a/b"), Entry::dir()), (path("c"), Entry::dir())]
+                .into_iter()
+                .collect();
         lower.overlay([(path("a"), Entry::symlink("c"))].into_iter().collect());
         assert_eq!(lower.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["a", "c"]);
         lower.insert(path("x/y/z"), Entry::symlink("w"));

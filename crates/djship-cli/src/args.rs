@@ -1,0 +1,184 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// From a Django project to a clean production image, with nothing but this program.
+#[derive(Debug, Parser)]
+#[command(
+    name = "djship",
+    version,
+    about,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    after_help = "Examples:\n  djship run --try examples/polls     build, then look at it on http://localhost:8000\n  \
+                  djship build . -t shop:1.4          build the production image\n  \
+                  djship plan                         see what would be done, and why"
+)]
+pub(crate) struct Cli {
+    /// Work in this folder instead of the current one
+    #[arg(short = 'C', long = "directory", global = true, value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+
+    /// Use no network; what is needed must be in the store
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
+
+    /// Show what child processes print, and more reasons
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+
+    /// Print only errors and results
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what was detected, and where each value came from
+    Plan(PlanArgs),
+    /// Build the production image of a project
+    Build(BuildArgs),
+    /// Run a production image, as Docker would
+    Run(RunArgs),
+    /// List the images in the store
+    Images,
+    /// Say what this host can and cannot do
+    Doctor(DoctorArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  djship build\n  djship build shop -t shop:1.4\n  \
+                        djship build . -o archive:shop.tar    then: docker load -i shop.tar\n  \
+                        djship build . -o layout:shop.oci     then: skopeo copy oci:shop.oci docker://...")]
+pub(crate) struct BuildArgs {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+
+    /// Name of the image [default: the folder's name, tag `latest`]
+    #[arg(short, long, value_name = "NAME[:TAG]")]
+    pub(crate) tag: Option<String>,
+
+    /// Also write the image: `layout:DIR` (OCI layout) or `archive:FILE` (for docker load)
+    #[arg(short, long, value_name = "KIND:PATH")]
+    pub(crate) output: Vec<String>,
+
+    /// Skip `manage.py check` and the import check of the finished image
+    #[arg(long)]
+    pub(crate) no_check: bool,
+
+    /// Fetch Debian's package index again even if it is recent
+    #[arg(long)]
+    pub(crate) refresh: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  djship run --try .\n  djship run shop -e DJANGO_SECRET_KEY=... -p 8080:8000\n  \
+                        djship run shop -- python manage.py check --deploy\n  djship run shop -- migrate"
+)]
+pub(crate) struct RunArgs {
+    /// An image's name, or a project's folder (which is built first)
+    #[arg(value_name = "IMAGE|PATH", default_value = ".")]
+    pub(crate) what: String,
+
+    /// First look: a throw-away secret key and PostgreSQL, migrated; `localhost` among the allowed hosts
+    #[arg(long = "try")]
+    pub(crate) first_look: bool,
+
+    /// Set a variable; without a value, take it from the environment
+    #[arg(short, long = "env", value_name = "NAME[=VALUE]")]
+    pub(crate) env: Vec<String>,
+
+    /// Read variables from a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) env_file: Vec<PathBuf>,
+
+    /// Publish on the host, on 127.0.0.1 unless an address is given
+    #[arg(short, long, value_name = "[ADDRESS:]HOST[:CONTAINER]")]
+    pub(crate) publish: Option<String>,
+
+    /// Mount a folder or a named volume
+    #[arg(short, long, value_name = "SOURCE:TARGET[:ro]")]
+    pub(crate) volume: Vec<String>,
+
+    /// Run as this user
+    #[arg(short, long, value_name = "UID[:GID]")]
+    pub(crate) user: Option<String>,
+
+    /// Mount volumes of the image read-only as well; the root always is
+    #[arg(long)]
+    pub(crate) read_only: bool,
+
+    /// Mount an empty temporary file system
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) tmpfs: Vec<String>,
+
+    /// Run in the background
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+
+    /// Name of the container [default: the image's name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    /// Remove the container's volumes when it ends
+    #[arg(long)]
+    pub(crate) rm: bool,
+
+    /// Command instead of `web`
+    #[arg(last = true, value_name = "CMD")]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_one_off_command_keeps_its_own_flags() {
+        let cli = Cli::parse_from([
+            "djship",
+            "run",
+            "polls",
+            "-e",
+            "A=b",
+            "--",
+            "python",
+            "manage.py",
+            "check",
+            "--deploy",
+        ]);
+        let Command::Run(run) = cli.command else { panic!() };
+        assert_eq!(run.command, ["python", "manage.py", "check", "--deploy"]);
+        assert_eq!(run.env, ["A=b"]);
+    }
+}

@@ -1,0 +1,119 @@
+//! `djship build`.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use djship_django::build::{BuildOptions, Built, build};
+use djship_django::tools::Tools;
+use djship_oci::{Compression, ImageName, write_archive, write_layout};
+
+use crate::args::{BuildArgs, Cli};
+use crate::errors::{self, Kind, Report};
+use crate::host::Workshop;
+use crate::ui::{Console, duration, size};
+
+/// Where an image is written to besides the store.
+enum Output {
+    Layout(PathBuf),
+    Archive(PathBuf),
+}
+
+pub(crate) fn run(cli: &Cli, args: &BuildArgs, console: &Console) -> Result<i32, Report> {
+    let since = Instant::now();
+    let outputs = args.output.iter().map(|text| parse_output(text)).collect::<Result<Vec<_>, _>>()?;
+    let name = args.tag.as_deref().map(parse_name).transpose()?;
+    let workshop = Workshop::open(cli, Some(&args.path), args.refresh)?;
+    let tools = Tools {
+        store: &workshop.store,
+        engine: &workshop.engine,
+        fetcher: &workshop.fetcher,
+        host: &workshop.host,
+        reporter: console,
+    };
+    let options = BuildOptions { name, check: !args.no_check };
+    let built = build(&tools, &args.path, &options).map_err(|error| errors::build(&error))?;
+    for output in &outputs {
+        deliver(&workshop, &built, output)?;
+    }
+    summary(&built, console, !args.no_check, since);
+    workshop.store.settle().map_err(|error| errors::storage(&error))?;
+    Ok(0)
+}
+
+pub(crate) fn parse_name(text: &str) -> Result<ImageName, Report> {
+    text.parse().map_err(|error: djship_oci::name::NameError| {
+        Report::new(Kind::Usage, error.to_string()).hint("Write NAME or NAME:TAG, such as shop:1.4")
+    })
+}
+
+fn parse_output(text: &str) -> Result<Output, Report> {
+    match text.split_once(':') {
+        Some(("layout", path)) if !path.is_empty() => Ok(Output::Layout(PathBuf::from(path))),
+        Some(("archive", path)) if !path.is_empty() => Ok(Output::Archive(PathBuf::from(path))),
+        _ => Err(Report::new(
+            Kind::Usage,
+            format!("cannot write the image to `{text}`: unknown kind of output"),
+        )
+        .hint("Use layout:DIR for an OCI layout, or archive:FILE for a file that `docker load` reads")),
+    }
+}
+
+fn deliver(workshop: &Workshop, built: &Built, output: &Output) -> Result<(), Report> {
+    let names = std::slice::from_ref(&built.name);
+    match output {
+        Output::Layout(folder) => {
+            write_layout(&built.image, folder, names, Compression::Gzip, &workshop.store)
+                .map(drop)
+                .map_err(|error| told(&error))
+        }
+        Output::Archive(file) => write_archive(&built.image, file, names, Compression::Gzip, &workshop.store)
+            .map(drop)
+            .map_err(|error| told(&error)),
+    }
+}
+
+fn told(error: &(dyn std::error::Error + 'static)) -> Report {
+    Report::new(Kind::User, error.to_string()).causes(error)
+}
+
+/// What there is now, in a few lines.
+pub(crate) fn summary(built: &Built, console: &Console, checked: bool, since: Instant) {
+    let id: String = built.image.id.hex().chars().take(12).collect();
+    console.heading(&format!("Image {} ({id})", built.name));
+    console.line(&format!(
+        "{}, {} Debian packages, {} Python distributions, {} files",
+        size(built.size),
+        built.packages,
+        built.distributions.len(),
+        built.proof.files
+    ));
+    console.line("0 compilers, 0 -dev files, 0 installers");
+    if built.proof.distribution_headers > 0 {
+        console.line(&format!(
+            "{} headers that belong to installed distributions",
+            built.proof.distribution_headers
+        ));
+    }
+    let writable: Vec<_> = built.image.config.volumes.iter().map(String::as_str).collect();
+    if writable.is_empty() {
+        console.line("Everything is read-only");
+    } else {
+        console.line(&format!("Writable: {}; everything else is read-only", writable.join(", ")));
+    }
+    let supplied: Vec<_> = built.supplied.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    if !supplied.is_empty() {
+        console.line(&format!("Supplied: {}", supplied.join(", ")));
+    }
+    if !checked {
+        console.line("Not checked: --no-check");
+    }
+    let times: Vec<_> =
+        console.times().iter().map(|(stage, time)| format!("{stage:?} {}", duration(*time))).collect();
+    console.line(&format!("{} in all: {}", duration(since.elapsed()), times.join(", ")));
+}
+
+/// Whether a text names a folder rather than an image.
+pub(crate) fn is_folder(text: &str) -> bool {
+    Path::new(text).is_dir()
+        && (text.contains('/') || text == "." || text == ".." || Path::new(text).join("manage.py").exists())
+}

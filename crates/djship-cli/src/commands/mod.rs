@@ -1,0 +1,6 @@
+//! One module per command.
+
+pub(crate) mod build;
+pub(crate) mod images;
+pub(crate) mod plan;
+pub(crate) mod run;

@@ -1,0 +1,261 @@
+//! `djship run`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use djship_django::build::{BuildOptions, Built, build};
+use djship_django::running::first_look::FirstLook;
+use djship_django::running::{self, Mount, RunOptions};
+use djship_django::tools::Tools;
+use djship_engine::{ExitStatus, Running, Stdio, Streams};
+use djship_oci::{Image, ImageStore};
+
+use super::build::{is_folder, summary};
+use crate::args::{Cli, RunArgs};
+use crate::errors::{self, Kind, Report};
+use crate::host::{self, Workshop};
+use crate::interrupt::Interrupts;
+use crate::ui::Console;
+
+pub(crate) fn run(cli: &Cli, args: &RunArgs, console: &Console) -> Result<i32, Report> {
+    let since = Instant::now();
+    let folder = is_folder(&args.what).then(|| PathBuf::from(&args.what));
+    if args.first_look && folder.is_none() {
+        return Err(Report::new(
+            Kind::Usage,
+            format!("cannot take a first look at `{}`: it is no project folder", args.what),
+        )
+        .hint("Give the folder of the project: djship run --try path/to/project"));
+    }
+    let mut options = options(args)?;
+    let workshop = Workshop::open(cli, folder.as_deref(), false)?;
+    let tools = Tools {
+        store: &workshop.store,
+        engine: &workshop.engine,
+        fetcher: &workshop.fetcher,
+        host: &workshop.host,
+        reporter: console,
+    };
+    let Some(folder) = folder else {
+        let image = ImageStore::new(&workshop.store)
+            .find(&args.what)
+            .and_then(djship_oci::records::StoredImage::open)
+            .map_err(|error| {
+                Report::new(Kind::User, error.to_string())
+                    .causes(&error)
+                    .hint("See what there is: djship images")
+            })?;
+        if options.name.is_empty() {
+            options.name.clone_from(&args.what);
+        }
+        return serve(&tools, &image, &options, args, console);
+    };
+    let built = build(&tools, &folder, &BuildOptions { name: None, check: true })
+        .map_err(|error| errors::build(&error))?;
+    summary(&built, console, true, since);
+    if options.name.is_empty() {
+        options.name = built.name.to_string();
+    }
+    if args.first_look {
+        first_look(&tools, &built, options, args, console)
+    } else {
+        serve(&tools, &built.image, &options, args, console)
+    }
+}
+
+/// Everything that a first look needs, then the server; all of it ends with the server.
+fn first_look(
+    tools: &Tools<'_>,
+    built: &Built,
+    mut options: RunOptions,
+    args: &RunArgs,
+    console: &Console,
+) -> Result<i32, Report> {
+    console.heading("First look (for this run only)");
+    let look = FirstLook::prepare(tools, built, &options.env).map_err(|error| errors::first_look(&error))?;
+    let names: Vec<_> = look.env.keys().filter(|name| *name != "DJSHIP_TRY").cloned().collect();
+    if let Some(address) = look.database_address() {
+        console.line(&format!("PostgreSQL on {address}:5432, empty and thrown away at the end"));
+    }
+    if let Some(engine) = &look.unmet {
+        console.warn(&format!("the settings ask for {engine}, which --try does not start yet"));
+    }
+    if !names.is_empty() {
+        console.line(&format!("Throw-away values for {}", names.join(", ")));
+    }
+    console.line("localhost is an allowed host, and nothing asks for HTTPS");
+    for (name, value) in &look.env {
+        options.env.entry(name.clone()).or_insert_with(|| value.clone());
+    }
+    options.hosts.extend(look.hosts.iter().cloned());
+    options.volumes = Some(look.folder.path().join("volumes"));
+    let migrated = if built.facts.has_migrations && args.command.is_empty() {
+        console.line("Migrating");
+        let migrate = RunOptions { command: vec!["migrate".to_owned()], ..options.clone() };
+        let lines = running::first_look::migrate(tools, &built.image, &migrate)
+            .map_err(|error| errors::run(&error))?;
+        lines.map(|lines| {
+            lines.iter().fold(Report::new(Kind::User, "cannot migrate the database"), |report, line| {
+                report.line(line)
+            })
+        })
+    } else {
+        None
+    };
+    let code = match migrated {
+        Some(report) => Err(report),
+        None => serve(tools, &built.image, &options, args, console),
+    };
+    look.end();
+    code
+}
+
+/// Runs the container until it ends or is interrupted.
+fn serve(
+    tools: &Tools<'_>,
+    image: &Image,
+    options: &RunOptions,
+    args: &RunArgs,
+    console: &Console,
+) -> Result<i32, Report> {
+    let interrupts = Interrupts::watch().map_err(|error| Report::new(Kind::Host, error.to_string()))?;
+    let mut container = running::container(tools, image, options).map_err(|error| errors::run(&error))?;
+    let one_off = !options.command.is_empty() && options.command[0] != "web";
+    container.tty = one_off
+        && rustix::termios::isatty(rustix::stdio::stdin())
+        && rustix::termios::isatty(rustix::stdio::stdout());
+    container.stdio =
+        Streams { stdin: if one_off { Stdio::Inherit } else { Stdio::Null }, ..Streams::default() };
+    let mut running = tools.engine.start(&container).map_err(|error| errors::start(&error))?;
+    let status = if container.tty {
+        running
+            .attach_terminal()
+            .map_err(|error| Report::new(Kind::Host, error.to_string()).causes(&error))?
+    } else {
+        if !one_off {
+            announce(&mut running, options.publish, console);
+        }
+        interrupts
+            .wait(&mut running)
+            .map_err(|error| Report::new(Kind::Host, error.to_string()).causes(&error))?
+    };
+    if args.rm && options.volumes.is_none() {
+        running::remove_volumes(tools, &options.name).map_err(|error| errors::run(&error))?;
+    }
+    Ok(match status {
+        // Ended because it was asked to.
+        ExitStatus::Signal(2 | 15) if !one_off => 0,
+        status => status.code(),
+    })
+}
+
+/// Prints the address once somebody answers there.
+fn announce(running: &mut Running, publish: SocketAddr, console: &Console) {
+    let address = if publish.ip().is_unspecified() {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, publish.port()))
+    } else {
+        publish
+    };
+    let host = if address.ip().is_loopback() { "localhost".to_owned() } else { address.ip().to_string() };
+    while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
+        // Waits for the container to end or for a moment, whichever is first.
+        match running.wait_for(Duration::from_millis(20)) {
+            Ok(None) => {}
+            _ => return,
+        }
+    }
+    console.result(&format!("Serving on http://{host}:{} (Ctrl-C ends it)", publish.port()));
+}
+
+fn options(args: &RunArgs) -> Result<RunOptions, Report> {
+    let user = args.user.as_deref().map(running::parse_user).transpose().map_err(|error| {
+        Report::new(Kind::Usage, error.to_string()).hint("Write UID or UID:GID, such as 12345:0")
+    })?;
+    Ok(RunOptions {
+        name: args.name.clone().unwrap_or_default(),
+        env: host::variables(&args.env_file, &args.env)?,
+        publish: publish(args.publish.as_deref().unwrap_or("8000"))?,
+        mounts: args.volume.iter().map(|text| mount(text)).collect::<Result<_, _>>()?,
+        user,
+        read_only: args.read_only,
+        tmpfs: args.tmpfs.iter().map(|text| PathBuf::from(text.split(':').next().unwrap_or(text))).collect(),
+        command: args.command.clone(),
+        hosts: Vec::new(),
+        volumes: None,
+    })
+}
+
+/// Reads `[ADDRESS:]HOST[:CONTAINER]`. The container's own port does not matter: it is on the host's network and listens
+/// where it is published.
+fn publish(text: &str) -> Result<SocketAddr, Report> {
+    let wrong = || {
+        Report::new(Kind::Usage, format!("cannot publish on `{text}`")).hint(
+            "Write a port, HOST:CONTAINER or ADDRESS:HOST:CONTAINER, such as 8080:8000 or 0.0.0.0:80:8000",
+        )
+    };
+    let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(wrong);
+    let text = text.strip_suffix("/tcp").unwrap_or(text);
+    let (address, ports) = match text.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
+        Some((address, ports)) => (address.parse::<IpAddr>().map_err(|_| wrong())?, ports),
+        None => match text.split_once(':') {
+            Some((address, ports)) if address.contains('.') => (address.parse().map_err(|_| wrong())?, ports),
+            _ => (IpAddr::V4(Ipv4Addr::LOCALHOST), text),
+        },
+    };
+    let (host, container) = ports.split_once(':').unwrap_or((ports, ports));
+    port(container)?;
+    Ok(SocketAddr::new(address, port(host)?))
+}
+
+fn mount(text: &str) -> Result<Mount, Report> {
+    let wrong = |why: &str| {
+        Report::new(Kind::Usage, format!("cannot mount `{text}`: {why}"))
+            .hint("Write SOURCE:TARGET or SOURCE:TARGET:ro, both absolute")
+    };
+    let parts: Vec<&str> = text.split(':').collect();
+    let (source, target, read_only) = match parts[..] {
+        [source, target] => (source, target, false),
+        [source, target, "ro"] => (source, target, true),
+        [source, target, "rw"] => (source, target, false),
+        _ => return Err(wrong("it is not SOURCE:TARGET")),
+    };
+    let source = std::path::absolute(source).map_err(|error| wrong(&error.to_string()))?;
+    if !Path::new(target).is_absolute() {
+        return Err(wrong("the target is not absolute"));
+    }
+    Ok(Mount { source, target: PathBuf::from(target), read_only })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_as_docker_writes_them() {
+        for (text, address) in [
+            ("8000", "127.0.0.1:8000"),
+            ("8080:8000", "127.0.0.1:8080"),
+            ("0.0.0.0:80:8000", "0.0.0.0:80"),
+            ("[::1]:8080:8000", "[::1]:8080"),
+            ("8080:8000/tcp", "127.0.0.1:8080"),
+        ] {
+            assert_eq!(publish(text).unwrap(), address.parse().unwrap(), "{text}");
+        }
+        for text in ["", "0", "x:1", "1:2:3", "70000"] {
+            assert!(publish(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn mounts_as_docker_writes_them() {
+        let found = mount("/data:/app/media:ro").unwrap();
+        assert_eq!(
+            (found.source.to_str(), found.target.to_str(), found.read_only),
+            (Some("/data"), Some("/app/media"), true)
+        );
+        for text in ["/data", "/data:media", "/a:/b:zz"] {
+            assert!(mount(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Every environment variable that djship reads, in one place. Libraries get values, never the environment.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Moves everything that djship keeps: store, images, volumes.
+pub(crate) const HOME: &str = "DJSHIP_HOME";
+/// The Debian mirror for the main archive, such as `http://mirror.example/debian`.
+pub(crate) const DEBIAN_MIRROR: &str = "DJSHIP_DEBIAN_MIRROR";
+/// The Debian mirror for the security archive.
+pub(crate) const DEBIAN_SECURITY_MIRROR: &str = "DJSHIP_DEBIAN_SECURITY_MIRROR";
+/// Further keyrings that Debian indexes may be signed with, separated by `:`.
+pub(crate) const DEBIAN_KEYRINGS: &str = "DJSHIP_DEBIAN_KEYRINGS";
+/// Use no network.
+pub(crate) const OFFLINE: &str = "DJSHIP_OFFLINE";
+
+/// Variables that tell pip and uv where packages are and how to reach them; passed into the builder, never shipped.
+const INSTALLER_PREFIXES: &[&str] = &["PIP_", "UV_"];
+const PROXY: &[&str] = &[
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+];
+
+/// The value of a variable; unset and empty are the same.
+pub(crate) fn get(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The value of a variable as text.
+pub(crate) fn text(name: &str) -> Option<String> {
+    get(name).and_then(|value| value.into_string().ok())
+}
+
+/// Where djship keeps everything.
+pub(crate) fn home(is_root: bool) -> PathBuf {
+    if let Some(home) = get(HOME) {
+        return PathBuf::from(home);
+    }
+    if is_root && get("XDG_DATA_HOME").is_none() {
+        return PathBuf::from("/var/lib/djship");
+    }
+    let data = get("XDG_DATA_HOME").map(PathBuf::from);
+    let data = data.or_else(|| get("HOME").map(|home| PathBuf::from(home).join(".local/share")));
+    data.unwrap_or_else(|| PathBuf::from("/tmp")).join("djship")
+}
+
+/// What pip and uv are told on this host.
+pub(crate) fn installer() -> Vec<(String, String)> {
+    let relevant = |name: &str| {
+        INSTALLER_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || PROXY.contains(&name)
+    };
+    let mut found: Vec<_> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, value)| relevant(name) && !value.is_empty())
+        .collect();
+    found.sort();
+    found
+}
+
+/// The certificates that this host trusts, as one file.
+pub(crate) fn ca_bundle() -> Option<PathBuf> {
+    let named = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT"]
+        .iter()
+        .filter_map(|name| get(name));
+    let usual =
+        ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+    named.map(PathBuf::from).chain(usual.iter().map(PathBuf::from)).find(|file| file.is_file())
+}
+
+/// pip's own configuration files on this host, in pip's order.
+pub(crate) fn pip_configuration() -> Vec<PathBuf> {
+    let mut files = vec![PathBuf::from("/etc/pip.conf")];
+    if let Some(home) = get("HOME").map(PathBuf::from) {
+        files.push(home.join(".pip/pip.conf"));
+        let config = get("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
+        files.push(config.join("pip/pip.conf"));
+    }
+    files.extend(get("PIP_CONFIG_FILE").map(PathBuf::from));
+    files.retain(|file| file.is_file());
+    files
+}

@@ -1,0 +1,303 @@
+//! A failed build, in words.
+
+use std::error::Error as _;
+
+use djship_django::application::SnapshotError;
+use djship_django::application::statics::StaticError;
+use djship_django::build::BuildError;
+use djship_django::builder::{BuilderError, InstallFailure};
+use djship_django::context::ContextError;
+use djship_django::context::clean::Rule;
+use djship_django::context::libraries::LibrariesError;
+use djship_django::facts::FactsError;
+use djship_django::image::check::CheckError;
+use djship_django::plan::PlanError;
+use djship_django::plan::dependencies::DependenciesError;
+use djship_django::plan::python::PythonError;
+use djship_django::project::ProjectError;
+use djship_django::project::requirements::RequirementsError;
+
+use super::{Kind, Report, base, child};
+use crate::ui::origin;
+
+/// The report of a failed build.
+pub(crate) fn build(error: &BuildError) -> Report {
+    match error {
+        BuildError::Project(error) => project(error),
+        BuildError::Plan(error) => plan(error),
+        BuildError::Base(error) => base(error),
+        BuildError::Builder(error) => builder(error),
+        BuildError::Libraries(error) => libraries(error),
+        BuildError::Snapshot(error) => snapshot(error),
+        BuildError::Facts(error) => facts(error),
+        BuildError::Context(error) => context(error),
+        BuildError::Static(error) => statics(error),
+        BuildError::Check(error) => check(error),
+        BuildError::Bytecode(error) => super::bytecode(error),
+        BuildError::Layer(error) => super::storage(error),
+        BuildError::Keep(error) => super::storage(error),
+        BuildError::Name(error) => {
+            Report::new(Kind::User, error.to_string()).hint("Name the image: -t NAME:TAG")
+        }
+        BuildError::Store(error) => super::storage(error),
+    }
+}
+
+fn project(error: &ProjectError) -> Report {
+    let report = Report::new(Kind::User, error.to_string()).causes(error);
+    match error {
+        ProjectError::NoFolder { .. } => {
+            report.hint("Give the folder of a Django project, or the name of an image (djship images)")
+        }
+        ProjectError::NoManagePy { near: Some(near), .. } => report
+            .line("It was looked for here and up to three folders down.")
+            .hint(format!("There is one above: djship build {}", near.parent().unwrap_or(near).display())),
+        ProjectError::NoManagePy { near: None, .. } => report
+            .line("It was looked for here and up to three folders down.")
+            .hint("Give the folder of a Django project: djship build path/to/project"),
+        ProjectError::NotDjango { .. } => report.hint(
+            "djship builds Django projects; a `manage.py` of Django's calls `execute_from_command_line`",
+        ),
+        ProjectError::SeveralManagePy { folder, files } => {
+            let list = files.iter().fold(report, |report, file| report.line(file.as_str()));
+            let first = files.first().and_then(djship_store::TreePath::parent);
+            let folder = first.map_or_else(|| folder.clone(), |first| first.below(folder));
+            list.hint(format!("Name the one that you mean: djship build {}", folder.display()))
+        }
+        ProjectError::Read(_) => report.hint("Check who may read the project's files"),
+        ProjectError::TooLarge { .. } => report.hint("Check that the file is what its name says"),
+        ProjectError::Encoding { .. } => report.hint("Save the file as UTF-8"),
+    }
+}
+
+fn plan(error: &PlanError) -> Report {
+    match error {
+        PlanError::Project(error) => project(error),
+        PlanError::Python(PythonError::NoneFits { ranges }) => {
+            let mut report = Report::new(Kind::User, error.to_string());
+            for range in ranges {
+                let who = range
+                    .django
+                    .as_ref()
+                    .map_or_else(String::new, |series| format!(", which is what Django {series} supports"));
+                report =
+                    report.line(format!("{} asks for Python {}{who}", origin(&range.origin), range.range));
+            }
+            report.hint("Change the range in one of these files, or move to a Django that supports Python 3.11 or 3.13")
+        }
+        PlanError::Python(PythonError::Range { .. }) => {
+            Report::new(Kind::User, error.to_string()).hint("Write a version range such as >=3.11,<4")
+        }
+        PlanError::Dependencies(error) => dependencies(error),
+    }
+}
+
+fn dependencies(error: &DependenciesError) -> Report {
+    let report = Report::new(Kind::User, error.to_string()).causes(error);
+    match error {
+        DependenciesError::None { folders } => {
+            let folders: Vec<_> =
+                folders.iter().map(|folder| if folder.is_empty() { "." } else { folder }).collect();
+            report
+                .line(format!("Looked in {}.", folders.join(", ")))
+                .hint("Write requirements.txt with at least one line: Django")
+        }
+        DependenciesError::NotYet { file, .. } => {
+            report.hint(format!("Export it beside {file} as requirements.txt; that is used then"))
+        }
+        DependenciesError::NoDjango { file } => report.hint(format!("Add Django to {file}")),
+        DependenciesError::Requirements(RequirementsError::NoFile { wanted, .. }) => {
+            report.hint(format!("Add {wanted}, or remove the line"))
+        }
+        DependenciesError::Requirements(RequirementsError::Read(error))
+        | DependenciesError::Project(error) => project(error),
+        DependenciesError::Toml { .. } => report.hint("Mend the file; nothing was built"),
+    }
+}
+
+fn builder(error: &BuilderError) -> Report {
+    let report = Report::new(Kind::User, error.to_string());
+    match error {
+        BuilderError::Base(error) => base(error),
+        BuilderError::Child(error) => child(error),
+        BuilderError::Keep(error) => super::storage(error),
+        BuilderError::Project(error) => project(error),
+        BuilderError::Io(_) => super::storage(error),
+        BuilderError::NoInstaller { output } => Report { kind: Kind::Host, ..report }
+            .tail(output)
+            .hint("Check that the Python index can be reached: pip download uv")
+            .hint("A mirror is set as for pip: PIP_INDEX_URL, or pip.conf"),
+        BuilderError::Install { file, output, reason } => install(report, file, output, reason.as_ref()),
+    }
+}
+
+fn install(report: Report, file: &str, output: &[String], reason: Option<&InstallFailure>) -> Report {
+    match reason {
+        Some(InstallFailure::Unknown { requirement }) => report
+            .line(format!("The Python index has no `{requirement}`."))
+            .tail(output)
+            .hint(format!("Check the name and the version in {file}")),
+        Some(InstallFailure::Compile { distribution, missing }) => {
+            let report = report.line(format!("`{distribution}` does not compile."));
+            let report = missing.iter().fold(report, |report, line| report.line(line.clone()));
+            report.tail(output).hint(format!(
+                "Its documentation says which system libraries it needs; a version with a wheel for this Python needs none (change it in {file})"
+            ))
+        }
+        Some(InstallFailure::Network) => Report { kind: Kind::Host, ..report }
+            .line("The Python index cannot be reached.")
+            .tail(output)
+            .hint("Check the network; a mirror is set as for pip: PIP_INDEX_URL, or pip.conf"),
+        Some(InstallFailure::NoSpace) => Report { kind: Kind::Host, ..report }
+            .line("There is no space left.")
+            .hint("Free some, or set DJSHIP_HOME to a folder on a larger disk"),
+        None => report.tail(output).hint("Run it again with -v for everything that uv says"),
+    }
+}
+
+fn libraries(error: &LibrariesError) -> Report {
+    match error {
+        LibrariesError::Unknown { soname, .. } => Report::new(Kind::User, error.to_string())
+            .line("No Debian package that djship knows of ships it.")
+            .hint(format!(
+                "Find the package of {soname} with apt-file, and tell us: it belongs in djship's table"
+            )),
+        LibrariesError::Base(error) => base(error),
+        LibrariesError::Elf(_) => Report::new(Kind::User, error.to_string())
+            .causes(error)
+            .hint("Install the distribution again: its file is damaged"),
+        LibrariesError::Layer(error) => super::storage(error),
+        LibrariesError::Store(error) => super::storage(error),
+        LibrariesError::Io(_) => super::storage(error),
+    }
+}
+
+fn snapshot(error: &SnapshotError) -> Report {
+    match error {
+        SnapshotError::Store(error) => super::storage(error),
+        SnapshotError::Selection(_) | SnapshotError::Copy { .. } => {
+            Report::new(Kind::User, error.to_string())
+                .causes(error)
+                .hint("Mend it, or leave the file out by a line in .dockerignore or .gitignore")
+        }
+    }
+}
+
+fn facts(error: &FactsError) -> Report {
+    match error {
+        FactsError::Settings { failures } => {
+            let mut report = Report::new(Kind::User, error.to_string());
+            for failure in failures {
+                let place = match (&failure.file, failure.line) {
+                    (Some(file), Some(line)) => format!("{file}, line {line}: "),
+                    (Some(file), None) => format!("{file}: "),
+                    _ => String::new(),
+                };
+                report = report.line(format!("{place}{}: {}", failure.kind, failure.message));
+                if let Some(hint) = &failure.hint {
+                    report = report.hint(hint.clone());
+                }
+            }
+            report.hint("Mend the settings; `python manage.py check` in the project shows the same")
+        }
+        FactsError::Probe { output } => Report::new(Kind::Internal, error.to_string()).tail(output),
+        FactsError::Answer(_) => Report::new(Kind::Internal, error.to_string()),
+        FactsError::Child(error) => child(error),
+        FactsError::Snapshot(error) => snapshot(error),
+        FactsError::Store(error) => super::storage(error),
+        FactsError::Io(_) => super::storage(error),
+    }
+}
+
+fn context(error: &ContextError) -> Report {
+    match error {
+        ContextError::Base(error) => base(error),
+        ContextError::Builder(error) => builder(error),
+        ContextError::Bytecode(error) => super::bytecode(error),
+        ContextError::Layer(error) => super::storage(error),
+        ContextError::Keep(error) => super::storage(error),
+        ContextError::Store(error) => super::storage(error),
+        ContextError::Io(_) => super::storage(error),
+    }
+}
+
+fn statics(error: &StaticError) -> Report {
+    match error {
+        StaticError::Collect { output } => Report::new(Kind::User, error.to_string())
+            .tail(output)
+            .hint("It runs without network and database, with throw-away values for what is necessary"),
+        StaticError::ThrowAway { variable, .. } => Report::new(Kind::User, error.to_string()).hint(format!(
+            "What is written into static files cannot be secret: give `{variable}` a default in the settings"
+        )),
+        StaticError::Snapshot(error) => snapshot(error),
+        StaticError::Child(error) => child(error),
+        StaticError::Keep(error) => super::storage(error),
+        StaticError::Io(_) => super::storage(error),
+    }
+}
+
+fn check(error: &CheckError) -> Report {
+    let report = Report::new(Kind::User, error.to_string()).causes(error);
+    match error {
+        CheckError::NotClean { offences } => {
+            let list = offences.iter().take(20).fold(report, |report, offence| {
+                report.line(format!("{} is {}", offence.path, rule(offence.rule)))
+            });
+            list.hint("Remove what brings it from the production requirements")
+        }
+        CheckError::Unreadable { .. } => report.hint("Make the file readable for everybody in the project"),
+        CheckError::NoInterpreter => Report { kind: Kind::Internal, ..report },
+        CheckError::DoesNotStart { failures, output } => {
+            let mut list = report;
+            for failure in failures {
+                let file = failure.file.as_deref().map(|file| file.strip_prefix("/app/").unwrap_or(file));
+                let place = match (file, failure.line) {
+                    (Some(file), Some(line)) => format!("{file}, line {line}: "),
+                    (Some(file), None) => format!("{file}: "),
+                    _ => String::new(),
+                };
+                list = list.line(format!(
+                    "{place}{} ({} {}): {}",
+                    failure.kind, failure.what, failure.name, failure.message
+                ));
+            }
+            if failures.is_empty() {
+                list = list.tail(output);
+            }
+            list.hint("Mend it; `python manage.py check` in the project shows the same")
+                .hint("--no-check keeps the image as it is")
+        }
+        CheckError::Child(error) => child(error),
+        CheckError::Store(error) => super::storage(error),
+        CheckError::Io(_) => super::storage(error),
+    }
+}
+
+fn rule(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Compiler => "a compiler or build tool",
+        Rule::Linker => "a linker or assembler",
+        Rule::Debugger => "a debugger",
+        Rule::Installer => "an installer or package manager",
+        Rule::Perl => "Perl",
+        Rule::StaticLibrary => "a static library",
+        Rule::Header => "a header",
+        Rule::DevPackage => "metadata of a -dev package",
+        Rule::SetUid => "a set-user-id program",
+    }
+}
+
+/// Whether the last cause of an error is a full disk.
+pub(super) fn is_no_space(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(io) = cause.downcast_ref::<std::io::Error>()
+            && io.kind() == std::io::ErrorKind::StorageFull
+        {
+            return true;
+        }
+        next = cause.source();
+    }
+    error.source().is_some_and(|cause| cause.to_string().contains("No space left"))
+        || error.to_string().contains("No space left")
+}

@@ -1,0 +1,170 @@
+//! All terminal code: stages as headings, notes as lines, transfers as a bar (on a terminal) or nothing.
+
+mod words;
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use djship_django::report::{Note, Progress, Reporter, Stage};
+use indicatif::{ProgressBar, ProgressStyle};
+
+pub(crate) use words::{duration, origin, size};
+
+/// How much is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Volume {
+    /// Errors and results.
+    Quiet,
+    /// Stages and what was chosen.
+    Normal,
+    /// Also what child processes print.
+    Verbose,
+}
+
+/// Shows a build on standard error.
+pub(crate) struct Console {
+    volume: Volume,
+    state: Mutex<State>,
+}
+
+struct State {
+    bar: Option<ProgressBar>,
+    packages: usize,
+    unpacked: usize,
+    stage: Option<(Stage, Instant)>,
+    times: Vec<(Stage, Duration)>,
+}
+
+impl Console {
+    pub(crate) fn new(volume: Volume) -> Self {
+        let state = State { bar: None, packages: 0, unpacked: 0, stage: None, times: Vec::new() };
+        Self { volume, state: Mutex::new(state) }
+    }
+
+    /// How long each stage took; ends the running one.
+    pub(crate) fn times(&self) -> Vec<(Stage, Duration)> {
+        let mut state = self.lock();
+        state.end_stage();
+        state.times.clone()
+    }
+
+    /// Takes the bar away, before something else is printed.
+    pub(crate) fn end(&self) {
+        if let Some(bar) = self.lock().bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// What the command is for: shown however quiet it is.
+    pub(crate) fn result(&self, text: &str) {
+        let green = anstyle::AnsiColor::Green.on_default().bold();
+        self.print(&format!("{green}{text}{green:#}"));
+    }
+
+    /// A line within a stage.
+    pub(crate) fn line(&self, text: &str) {
+        if self.volume >= Volume::Normal {
+            self.print(&format!("  {text}"));
+        }
+    }
+
+    /// A line that must be seen.
+    pub(crate) fn warn(&self, text: &str) {
+        let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
+        self.print(&format!("{yellow}warning{yellow:#}: {text}"));
+    }
+
+    /// A heading.
+    pub(crate) fn heading(&self, text: &str) {
+        if self.volume >= Volume::Normal {
+            let bold = anstyle::Style::new().bold();
+            self.print(&format!("{bold}{text}{bold:#}"));
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // A panic elsewhere does not make the counters wrong.
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn print(&self, text: &str) {
+        let state = self.lock();
+        match &state.bar {
+            Some(bar) => bar.suspend(|| anstream::eprintln!("{text}")),
+            None => anstream::eprintln!("{text}"),
+        }
+    }
+}
+
+impl State {
+    fn end_stage(&mut self) {
+        if let Some((stage, since)) = self.stage.take() {
+            self.times.push((stage, since.elapsed()));
+        }
+    }
+}
+
+impl Reporter for Console {
+    fn stage(&self, stage: Stage) {
+        {
+            let mut state = self.lock();
+            state.end_stage();
+            state.stage = Some((stage, Instant::now()));
+        }
+        self.heading(words::stage(stage));
+    }
+
+    fn note(&self, note: Note<'_>) {
+        let words = words::note(&note, self.volume == Volume::Verbose);
+        for line in words.lines {
+            self.line(&line);
+        }
+        for warning in words.warnings {
+            self.warn(&warning);
+        }
+    }
+
+    fn progress(&self, progress: Progress) {
+        let mut state = self.lock();
+        match progress {
+            Progress::Expect { packages, bytes } => {
+                state.packages = packages;
+                state.unpacked = 0;
+                if self.volume >= Volume::Normal {
+                    // Hidden by itself where standard error is no terminal.
+                    let bar = ProgressBar::new(bytes);
+                    if let Ok(style) =
+                        ProgressStyle::with_template("  {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {msg}")
+                    {
+                        bar.set_style(style);
+                    }
+                    state.bar = Some(bar);
+                }
+            }
+            Progress::Bytes(bytes) => {
+                if let Some(bar) = &state.bar {
+                    bar.inc(bytes);
+                }
+            }
+            Progress::Package => {
+                state.unpacked += 1;
+                let message = format!("{} of {} packages", state.unpacked, state.packages);
+                if let Some(bar) = &state.bar {
+                    bar.set_message(message);
+                }
+            }
+            Progress::Done => {
+                if let Some(bar) = state.bar.take() {
+                    bar.finish_and_clear();
+                }
+            }
+        }
+    }
+
+    fn output(&self, line: &str) {
+        if self.volume == Volume::Verbose {
+            let dim = anstyle::Style::new().dimmed();
+            self.print(&format!("  {dim}| {line}{dim:#}"));
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What happens, in words.
+
+use std::time::Duration;
+
+use djship_django::facts::Facts;
+use djship_django::plan::{Origin, Plan};
+use djship_django::project::selection::LeftOut;
+use djship_django::report::{Because, Check, NoStatic, Note, Root, Stage};
+
+/// Lines, and warnings that are shown even when lines are not.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    pub(super) lines: Vec<String>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Words {
+    fn of(line: impl Into<String>) -> Self {
+        Self { lines: vec![line.into()], warnings: Vec::new() }
+    }
+}
+
+pub(super) fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Plan => "Plan",
+        Stage::Base => "Base",
+        Stage::Builder => "Builder",
+        Stage::Facts => "Facts",
+        Stage::Context => "Context",
+        Stage::Image => "Image",
+    }
+}
+
+pub(super) fn note(note: &Note<'_>, verbose: bool) -> Words {
+    match note {
+        Note::Planned(plan) => planned(plan),
+        Note::Index { codename, date, unreached } => index(codename, *date, unreached.as_deref()),
+        Note::Root { what, packages, size: bytes, reused } => root(*what, *packages, *bytes, *reused),
+        Note::MustCompile { distributions } if distributions.is_empty() => {
+            Words::of("Something has no wheel for this Python, so the compiler comes in")
+        }
+        Note::MustCompile { distributions } => {
+            Words::of(format!("No wheel for {}, so the compiler comes in", distributions.join(", ")))
+        }
+        Note::Installed { distributions, because: None } => {
+            Words::of(format!("Using the {} installed before", count(*distributions, "distribution")))
+        }
+        Note::Installed { distributions, because: Some(because) } => {
+            Words::of(format!("Installed {}{}", count(*distributions, "distribution"), again(because)))
+        }
+        Note::Library { soname, needed_by, package } => {
+            Words::of(format!("{package} for {soname} (needed by {})", needed_by.file_name()))
+        }
+        Note::Facts { facts, because } => self::facts(facts, because.as_ref()),
+        Note::LeftOut(paths) => left_out(paths, verbose),
+        Note::Static { files, size: bytes, root, because } => {
+            let verb = if because.is_some() { "Collected" } else { "Using" };
+            Words::of(format!("{verb} {} ({}) in {root}", count(*files, "static file"), size(*bytes)))
+        }
+        Note::NoStatic(NoStatic::AppMissing) => {
+            Words::of("No static files: django.contrib.staticfiles is not installed")
+        }
+        Note::NoStatic(NoStatic::NotAFileSystem) => {
+            Words::of("Static files are not collected: their storage is not a file system")
+        }
+        Note::Supplied { name, version } => {
+            Words::of(format!("Supplied {name} {version} in /opt/djship: the project brings none"))
+        }
+        Note::SyntaxError { path, line, message } => {
+            let line = line.map_or_else(String::new, |line| format!(", line {line}"));
+            Words { lines: Vec::new(), warnings: vec![format!("{path}{line} is no Python: {message}")] }
+        }
+        Note::Checked(check) => Words::of(match check {
+            Check::Clean => "Clean: no compiler, header, installer, set-uid program or Perl",
+            Check::Permissions => "Readable by its user and by any other user",
+            Check::Starts => "Django starts as the run user, and its URLs and application import",
+        }),
+        _ => Words::default(),
+    }
+}
+
+fn index(codename: &str, date: u64, unreached: Option<&str>) -> Words {
+    let time = std::time::UNIX_EPOCH + Duration::from_secs(date);
+    let day: String = humantime::format_rfc3339_seconds(time).to_string().chars().take(10).collect();
+    let mut words = Words::of(format!("Debian {codename}, indexes of {day}"));
+    if let Some(reason) = unreached {
+        words
+            .warnings
+            .push(format!("using the package indexes of {day}, because no mirror can be reached: {reason}"));
+    }
+    words
+}
+
+fn planned(plan: &Plan) -> Words {
+    let (major, minor) = plan.release.value.python();
+    let mut words = Words::of(format!("Image {} (from {})", plan.name.value, origin(&plan.name.origin)));
+    words.lines.push(format!(
+        "Python {major}.{minor} on Debian {} (from {})",
+        plan.release.value,
+        origin(&plan.release.origin)
+    ));
+    words.lines.push(format!("Dependencies from {}", origin(&plan.dependencies.origin)));
+    if let Some(wish) = &plan.unmet_wish {
+        words.warnings.push(format!(
+            "{} asks for Python {}; Debian has no such version, taking {major}.{minor}",
+            origin(&wish.origin),
+            wish.value
+        ));
+    }
+    words
+}
+
+fn root(what: Root, packages: usize, bytes: u64, reused: bool) -> Words {
+    let what = match what {
+        Root::Production => "Production root",
+        Root::Installer => "Installer",
+        Root::Toolchain => "Toolchain",
+        Root::Service => "Service",
+    };
+    let bytes = if bytes == 0 { String::new() } else { format!(", {}", size(bytes)) };
+    let verb = if reused { "in the store" } else { "unpacked" };
+    Words::of(format!("{what}: {}{bytes}, {verb}", count(packages, "Debian package")))
+}
+
+fn facts(facts: &Facts, because: Option<&Because>) -> Words {
+    let mut words = Words::default();
+    if because.is_none() {
+        words.lines.push("Using what Django said before: nothing that it read has changed".to_owned());
+    }
+    let class =
+        facts.configuration.as_ref().map_or_else(String::new, |class| format!(", class {}", class.value));
+    words.lines.push(format!(
+        "Settings {}{class} (from {})",
+        facts.settings_module.value, facts.settings_module.origin
+    ));
+    for switch in &facts.switches {
+        words.lines.push(format!("{}={} in the image: {}", switch.name, switch.value, switch.why));
+    }
+    let names: Vec<_> = facts.required.iter().map(|variable| variable.name.as_str()).collect();
+    if !names.is_empty() {
+        words.lines.push(format!("Needs {}, proved by leaving each out", names.join(", ")));
+    }
+    for (alias, database) in &facts.databases {
+        let engine = database.engine.rsplit('.').next().unwrap_or(&database.engine);
+        words.lines.push(format!("Database {alias}: {engine}"));
+    }
+    if facts.debug {
+        words.warnings.push(
+            "DEBUG is on in production: nothing that the settings read turns it off. Errors will show your code and settings to everybody".to_owned(),
+        );
+    }
+    words
+}
+
+fn left_out(paths: &[(djship_store::TreePath, LeftOut)], verbose: bool) -> Words {
+    const SHOWN: usize = 6;
+    if paths.is_empty() {
+        return Words::default();
+    }
+    let shown = if verbose { paths.len() } else { SHOWN };
+    let mut names: Vec<_> =
+        paths.iter().take(shown).map(|(path, why)| format!("{} ({})", path.as_str(), reason(*why))).collect();
+    if paths.len() > shown {
+        names.push(format!("and {} more", paths.len() - shown));
+    }
+    Words::of(format!("Left out: {}", names.join(", ")))
+}
+
+fn reason(why: LeftOut) -> &'static str {
+    match why {
+        LeftOut::DockerIgnore => ".dockerignore",
+        LeftOut::GitIgnore => "ignored by git",
+        LeftOut::VersionControl => "version control",
+        LeftOut::Environment => "environment values",
+        LeftOut::PrivateKey => "private key",
+        LeftOut::VirtualEnvironment => "virtual environment",
+        LeftOut::Cache => "cache",
+    }
+}
+
+fn again(because: &Because) -> &'static str {
+    match because {
+        Because::First => "",
+        Because::InputsChanged => " again: what they depend on has changed",
+    }
+}
+
+/// Where a value came from, for a sentence.
+pub(crate) fn origin(origin: &Origin) -> String {
+    match origin {
+        Origin::File(file, Some(line)) if *line > 0 => format!("{file}, line {line}"),
+        Origin::File(file, _) => file.clone(),
+        Origin::FolderName => "the folder's name".to_owned(),
+        Origin::Default => "djship's default".to_owned(),
+        Origin::Option(name) => (*name).to_owned(),
+    }
+}
+
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// Bytes as people read them, powers of 1000 as registries count.
+pub(crate) fn size(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+    let value = bytes as f64;
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", value / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", value / 1e6),
+        _ => format!("{:.2} GB", value / 1e9),
+    }
+}
+
+/// A duration as people read it.
+pub(crate) fn duration(time: Duration) -> String {
+    if time < Duration::from_millis(1000) {
+        format!("{} ms", time.as_millis())
+    } else {
+        format!("{:.1} s", time.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times() {
+        assert_eq!(
+            [size(999), size(1_500), size(44_892_623), size(1_250_000_000)],
+            ["999 B", "1.5 kB", "44.9 MB", "1.25 GB"]
+        );
+        assert_eq!(duration(Duration::from_millis(72)), "72 ms");
+        assert_eq!(duration(Duration::from_millis(7_249)), "7.2 s");
+    }
+}

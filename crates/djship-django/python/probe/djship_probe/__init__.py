@@ -1,0 +1,1 @@
+"""Asks a Django project what it needs, by importing its settings under a recording environment."""

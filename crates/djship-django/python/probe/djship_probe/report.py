@@ -1,0 +1,202 @@
+"""The document that the builder reads (README.md beside the probe describes it field by field)."""
+
+import os
+import re
+
+from . import source
+from .values import FOLDER, SECRET, VALUES, WORD, shape_of
+
+HINTS = {
+    "ModuleNotFoundError": "add the distribution that holds it to the project's requirements",
+    "SyntaxError": "mend this line; the Python version of the image may be older than the one it was written for",
+    "LookupError": "is this a Django project? No manage.py, wsgi.py or settings file names a settings module",
+    "Timeout": "something in the settings waits, probably for the network",
+}
+PLACEHOLDER = "(hidden)"
+
+
+def compose(project, choice, final, feeds, alternatives):
+    """`choice` at stage "settings"; `final` the resolved run up to django.setup()."""
+    result, facts = final.result, final.facts or choice.resolved.facts
+    document = {
+        "version": 1,
+        "settings_module": origin_of(choice.module, choice.origin),
+        "configuration": origin_of(choice.configuration, choice.configuration_origin),
+        "switches": choice.switches,
+        "required": required(choice, final, alternatives),
+        "read": read_names(result, choice),
+        "throwaway": {n: final.values[n] for n in sorted(final.needed)},
+        "errors": errors(result),
+        "warnings": warnings(project, result, final, facts),
+    }
+    document.update(live(project, facts, feeds, result) if facts else nothing_live())
+    return hide(document, (facts or {}).get("secrets", []), set(final.values.values()) | set(VALUES.values()))
+
+
+def origin_of(value, origin):
+    return {"value": value, "origin": origin} if value else None
+
+
+def place_of(read):
+    file, line = read["places"][0] if read and read["places"] else (None, None)
+    return {"file": file, "line": line}
+
+
+def required(choice, final, alternatives):
+    reads = {**choice.resolved.result["reads"], **final.result["reads"]}
+    return [
+        {"name": n, "kind": final.needed[n], "unless": sorted(alternatives.get(n, [])), **place_of(reads.get(n))}
+        for n in sorted(final.needed)
+    ]
+
+
+def read_names(result, choice):
+    switched = {s["name"] for s in choice.switches}
+    return [
+        {
+            "name": n,
+            "kind": "switch" if n in switched else shape_of(n, r["hint"]),
+            "default": own(r["default"]),
+            **place_of(r),
+        }
+        for n, r in sorted(result["reads"].items())
+        if not r["library"] and n not in ("DJANGO_SETTINGS_MODULE", "DJANGO_CONFIGURATION")
+    ]
+
+
+def errors(result):
+    found = []
+    for stage, e in result["errors"].items():
+        hint = HINTS.get("SyntaxError" if "SyntaxError" in e["everything"] and not e["mendable"] else e["type"])
+        if e["missing_module"]:
+            hint = HINTS["ModuleNotFoundError"]
+        touched = result["database"] and "no database while" in e["everything"]
+        if touched:
+            hint = "move the query out of what is imported: into a view, a command, or a lazy object"
+        if "no network while" in e["everything"]:
+            hint = "settings are read at build time too, where there is no network: make the call when it is needed"
+        names = ", ".join(e["names"][:4])
+        if hint is None and names and e["mendable"]:
+            hint = f"variables that may be behind it: {names}; give real values under [tool.djship.build-env]"
+        found.append(
+            {
+                "stage": stage,
+                "file": e["file"],
+                "line": e["line"],
+                "type": e["type"],
+                "message": e["message"],
+                "hint": hint,
+            }
+        )
+    return found
+
+
+def warnings(project, result, final, facts):
+    found = []
+
+    def warn(message, place=None):
+        found.append({"message": message, "file": (place or {}).get("file"), "line": (place or {}).get("line")})
+
+    if facts and facts["debug"]:
+        warn("DEBUG stays on with everything that was tried")
+    if final.ok and not final.proved:
+        warn("too many variables are missing to prove each of them necessary")
+    for entry in result["database"]:
+        warn(f"the database {entry['alias']!r} is used while the project is loaded; refused", entry)
+    for entry in result["network"]:
+        warn(f"the network is used while the project is loaded: {entry['target']}; refused", entry)
+    for folder, place in sorted(project.made_folders.items()):
+        warn(f"the folder {project.relative(folder)} must exist before the settings are read", place)
+    for alias, database in (facts or {}).get("databases", {}).items():
+        if not database["ENGINE"] or database["ENGINE"] == "django.db.backends.dummy":
+            warn(f"DATABASES[{alias!r}] has no engine until a variable gives it one")
+    return found
+
+
+def live(project, facts, feeds, result):
+    databases = {
+        alias: {
+            **{k.lower(): own(d[k]) for k in ("ENGINE", "NAME", "HOST", "PORT", "USER")},
+            "env": feeds["parts"].get(alias, {}),
+        }
+        for alias, d in facts["databases"].items()
+    }
+    return {
+        "debug": facts["debug"],
+        "wsgi": facts["wsgi"],
+        "asgi": facts["asgi"],
+        "static": facts["static"],
+        "media_root": facts["media_root"],
+        "databases": databases,
+        "database_env": feeds["database"],
+        "allowed_hosts": facts["allowed_hosts"],
+        "allowed_hosts_env": feeds["allowed_hosts"],
+        "installed_apps": facts["installed_apps"],
+        "middleware": facts["middleware"],
+        "django_version": facts["django_version"],
+        "python_version": facts["python_version"],
+        "has_migrations": has_migrations(project),
+        "writable": writable(project, facts, result),
+        "celery": facts["celery"],
+    }
+
+
+def own(value):
+    """None for a value that is the probe's, not the project's."""
+    return None if value is None or WORD in str(value) or SECRET in str(value) else value
+
+
+def nothing_live():
+    static = {"root": None, "url": None, "storage": None, "app": False, "served_by": None, "file_system": None}
+    return {
+        "debug": None, "wsgi": None, "asgi": None, "static": static, "media_root": None, "databases": {},
+        "database_env": {}, "allowed_hosts": [], "allowed_hosts_env": None, "installed_apps": [], "middleware": [],
+        "django_version": None, "python_version": None, "has_migrations": False, "writable": [], "celery": False,
+    }  # fmt: skip
+
+
+def has_migrations(project):
+    return any(
+        os.path.basename(os.path.dirname(f)) == "migrations" and re.match(r"\d", os.path.basename(f))
+        for f in source.python_files(project.root)
+    )
+
+
+def writable(project, facts, result):
+    """Folders that the running project writes to, outside STATIC_ROOT, each once with every reason."""
+    reasons = {}
+
+    def add(path, why):
+        static = facts["static"]["root"]
+        ours = path.startswith(FOLDER) or (static and (path == static or path.startswith(static + os.sep)))
+        if not ours and why not in reasons.setdefault(path, []):
+            reasons[path].append(why)
+
+    for path, why in facts["folders"]:
+        add(path, why)
+    for entry in result["files"]:
+        where = f"{entry['file']}:{entry['line']}"
+        path = entry["path"] if entry["kind"] == "folder" else os.path.dirname(entry["path"])
+        if (
+            path.startswith(project.root + os.sep)
+            or path == project.root
+            or not path.startswith(("/tmp", "/usr", "/dev"))
+        ):
+            add(path, f"folder made by {where}" if entry["kind"] == "folder" else f"file written by {where}")
+    for path, place in project.made_folders.items():
+        add(path, f"must exist for {place.get('file')}:{place.get('line')}")
+    return [{"path": path, "why": "; ".join(why)} for path, why in sorted(reasons.items())]
+
+
+def hide(document, secrets, throwaway):
+    """No message repeats a real secret; throw-away values are no secrets."""
+    real = [s for s in secrets if s not in throwaway]
+    if not real:
+        return document
+    pattern = re.compile("|".join(rf"(?<!\w){re.escape(s)}(?!\w)" for s in sorted(real, key=len, reverse=True)))
+    for key in ("errors", "warnings", "read", "switches"):
+        for entry in document[key]:
+            for field in ("message", "default", "why"):
+                if isinstance(entry.get(field), str):
+                    entry[field] = pattern.sub(PLACEHOLDER, entry[field])
+    return document

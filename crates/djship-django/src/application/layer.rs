@@ -1,0 +1,128 @@
+//! The application's layer: the project's files, its static files, the folders it writes to, and what the entry point
+//! reads.
+
+use std::collections::BTreeSet;
+
+use djship_store::{Entry, FileTree, Store, StoreError, TreePath};
+
+use crate::facts::{Facts, Variable, Writable};
+use crate::plan::Plan;
+use crate::python;
+
+/// The run user in the image.
+pub const USER: u32 = 1000;
+
+/// What serves the application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serving {
+    /// The command line of `web`.
+    pub web: Vec<String>,
+    /// The requirements file of what is supplied, when something is.
+    pub supplied: Option<&'static str>,
+    /// Whether WhiteNoise is put around the application.
+    pub whitenoise: bool,
+}
+
+impl Serving {
+    /// What is supplied, with versions.
+    pub fn supplied_versions(&self) -> Vec<(&'static str, String)> {
+        let Some(requirements) = self.supplied else { return Vec::new() };
+        let server = if requirements == python::SUPPLIED_ASGI { "uvicorn" } else { "gunicorn" };
+        let names = [Some(server), self.whitenoise.then_some("whitenoise")];
+        let version = |name| Some((name, python::pinned_version(requirements, name)?));
+        names.into_iter().flatten().filter_map(version).collect()
+    }
+}
+
+/// Where the project's static files are in the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaticRoot {
+    /// Absolute.
+    pub root: String,
+    /// `STATIC_URL`.
+    pub url: String,
+}
+
+/// The entries that do not come from the project: settings of the entry point, writable folders.
+pub fn generated(
+    store: &Store,
+    plan: &Plan,
+    facts: &Facts,
+    serving: &Serving,
+    static_root: Option<&StaticRoot>,
+) -> Result<FileTree, StoreError> {
+    let mut tree = FileTree::new();
+    let mut add = |path: &str, text: String| -> Result<(), StoreError> {
+        let (digest, at) = store.put_blob(text.as_bytes())?;
+        if let Ok(path) = TreePath::parse(path) {
+            tree.insert(path, Entry::file(digest, text.len() as u64, at));
+        }
+        Ok(())
+    };
+    add("opt/djship/required", required(facts))?;
+    add("opt/djship/commands/web", lines(&serving.web))?;
+    add("opt/djship/app.json", app_json(facts, serving, static_root))?;
+    for folder in &writable(plan, facts) {
+        if let Ok(path) = TreePath::parse(&folder.path) {
+            // Group 0 and the set-group-id bit: an arbitrary user is in group 0, and so is what it writes.
+            tree.insert(path, Entry::dir().owned_by(USER, 0).with_mode(0o2775));
+        }
+    }
+    Ok(tree)
+}
+
+/// The folders that the project writes to, below what ships and not all of it.
+pub fn writable(plan: &Plan, facts: &Facts) -> Vec<Writable> {
+    let django_folder = format!("/app/{}", plan.project.django_folder());
+    let mut seen = BTreeSet::new();
+    let outside_tmp = |path: &str| !path.starts_with("/tmp/") && path != "/tmp" && !path.starts_with("/dev/");
+    let whole = |path: &str| {
+        matches!(path.trim_end_matches('/'), "" | "/app" | "/venv" | "/opt")
+            || path.trim_end_matches('/') == django_folder.trim_end_matches('/')
+    };
+    let mut folders: Vec<Writable> = facts
+        .writable
+        .iter()
+        .filter(|folder| folder.path.starts_with('/') && outside_tmp(&folder.path) && !whole(&folder.path))
+        .filter(|folder| seen.insert(folder.path.trim_end_matches('/').to_owned()))
+        .cloned()
+        .collect();
+    folders.sort_by(|a, b| a.path.cmp(&b.path));
+    folders
+}
+
+/// Lines of NAME, kind and what else will do: one URL replaces all parts of a database.
+fn required(facts: &Facts) -> String {
+    let url = facts.database_env.iter().find(|(_, part)| *part == "url").map(|(name, _)| name.as_str());
+    let mut text = String::new();
+    for Variable { name, kind, .. } in &facts.required {
+        text.push_str(name);
+        text.push('\t');
+        text.push_str(kind.as_deref().unwrap_or("value"));
+        let is_part = facts.database_env.get(name).is_some_and(|part| part != "url");
+        if let Some(url) = url.filter(|_| is_part) {
+            text.push('\t');
+            text.push_str(url);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn lines(words: &[String]) -> String {
+    words.iter().map(|word| format!("{word}\n")).collect()
+}
+
+fn app_json(facts: &Facts, serving: &Serving, static_root: Option<&StaticRoot>) -> String {
+    let value = serde_json::json!({
+        "settings_module": facts.settings_module.value,
+        "configuration": facts.configuration.as_ref().map(|class| &class.value),
+        "wsgi": facts.wsgi,
+        "asgi": facts.asgi,
+        "manage": "manage.py",
+        "static": static_root.map(|found| serde_json::json!({
+            "whitenoise": serving.whitenoise, "root": found.root, "url": found.url,
+        })),
+    });
+    format!("{value:#}\n")
+}

@@ -1,0 +1,8 @@
+//! The application: a snapshot of the project's files, and the layer that is made of it.
+
+pub mod layer;
+pub mod serving;
+mod snapshot;
+pub mod statics;
+
+pub use snapshot::{Snapshot, SnapshotError};

@@ -1,0 +1,166 @@
+//! Static files, collected at build time with throw-away values, and searched for them afterwards.
+
+use std::path::{Path, PathBuf};
+
+use djship_store::tree::EPOCH;
+use djship_store::{Bucket, Digest, FileTree, Node, TreePath};
+
+use super::layer::StaticRoot;
+use super::{Snapshot, SnapshotError};
+use crate::builder::make_owned;
+use crate::child::{self, ChildError};
+use crate::facts::{Facts, write_sources};
+use crate::laid::{KeepError, Key, Laid};
+use crate::plan::Plan;
+use crate::python;
+use crate::report::{Because, NoStatic, Note};
+use crate::tools::Tools;
+
+/// Where static files go when the settings do not say.
+const DEFAULT_ROOT: &str = "/opt/djship/static";
+/// Throw-away values shorter than this are words that occur anywhere.
+const SHORTEST_MARKER: usize = 20;
+/// Larger files are not searched: no tool writes a setting into them.
+const LARGEST_SEARCHED: u64 = 8 << 20;
+
+/// Why static files could not be collected.
+#[derive(Debug, thiserror::Error)]
+pub enum StaticError {
+    /// `collectstatic` failed.
+    #[error("cannot collect the static files")]
+    Collect {
+        /// The last lines that it printed.
+        output: Vec<String>,
+    },
+    /// A value that stands for a real one went into a file.
+    #[error("cannot ship `{file}`: the throw-away value of `{variable}` was written into it")]
+    ThrowAway {
+        /// The file in the image.
+        file: String,
+        /// The variable.
+        variable: String,
+    },
+    /// The project cannot be copied.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A container failed to run.
+    #[error(transparent)]
+    Child(#[from] ChildError),
+    /// The result cannot be kept.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
+    /// A file operation failed.
+    #[error("cannot prepare collecting static files")]
+    Io(#[from] std::io::Error),
+}
+
+impl From<djship_store::StoreError> for StaticError {
+    fn from(error: djship_store::StoreError) -> Self {
+        Self::Keep(error.into())
+    }
+}
+
+/// Collects the static files: where they are, and the files at their places in the image.
+pub fn collect(
+    tools: &Tools<'_>,
+    plan: &Plan,
+    facts: &Facts,
+    snapshot: &Snapshot,
+    lowers: &[PathBuf],
+    dependencies: &Digest,
+) -> Result<Option<(StaticRoot, FileTree)>, StaticError> {
+    let found = &facts.static_files;
+    if !found.app {
+        tools.reporter.note(Note::NoStatic(NoStatic::AppMissing));
+        return Ok(None);
+    }
+    if !found.file_system {
+        tools.reporter.note(Note::NoStatic(NoStatic::NotAFileSystem));
+        return Ok(None);
+    }
+    let root = found.root.as_deref().map_or(DEFAULT_ROOT, |root| root.trim_end_matches('/')).to_owned();
+    let url = found.url.clone().unwrap_or_else(|| "/static/".to_owned());
+    let mut key = Key::new("static files, form 1").part(dependencies.as_bytes()).part(&root);
+    key = key.part(snapshot.tree.digest().as_bytes()).part(serde_json::to_vec(facts).unwrap_or_default());
+    let key = key.digest();
+    let (laid, because) = if let Some(laid) = Laid::find(tools.store, Bucket::Outputs, &key)? {
+        (laid, None)
+    } else {
+        let tree = run(tools, plan, facts, snapshot, lowers, &root)?;
+        (Laid::keep(tools.store, Bucket::Outputs, &key, &tree, |_| Ok(()))?, Some(Because::First))
+    };
+    let files = laid.tree.iter().filter(|(_, entry)| !entry.is_dir()).count();
+    tools.reporter.note(Note::Static { files, size: laid.tree.size(), root: root.clone(), because });
+    Ok(Some((StaticRoot { root, url }, laid.tree)))
+}
+
+fn run(
+    tools: &Tools<'_>,
+    plan: &Plan,
+    facts: &Facts,
+    snapshot: &Snapshot,
+    lowers: &[PathBuf],
+    root: &str,
+) -> Result<FileTree, StaticError> {
+    let work = tools.store.temp_dir("static")?;
+    let (app, out, program) = (work.path().join("app"), work.path().join("out"), work.path().join("program"));
+    let owner = tools.host.owner.map(|owner| (owner.uid, owner.gid));
+    snapshot.copy_to(&app, owner)?;
+    make_owned(&out, tools)?;
+    if let Some(inside) = root.strip_prefix("/app/") {
+        make_owned(&app.join(inside), tools)?;
+    }
+    write_sources(python::BUILD, &program)?;
+    let arguments = ["/venv/bin/python", "/opt/djship-build/collectstatic.py", root];
+    let mut container = child::step(lowers.iter().cloned(), arguments);
+    container.bind(&app, "/app").bind(&out, root).bind_read_only(&program, "/opt/djship-build");
+    container.cwd = PathBuf::from(format!("/app/{}", plan.project.django_folder()));
+    for (name, value) in environment(facts) {
+        container.env(name, value);
+    }
+    let finished = child::run(tools, &container)?;
+    if !finished.success() {
+        return Err(StaticError::Collect { output: finished.tail(40).to_vec() });
+    }
+    read(&out, root, facts)
+}
+
+/// What the settings need to import at build time: throw-away values, the switches of production, and the settings.
+pub(crate) fn environment(facts: &Facts) -> Vec<(String, String)> {
+    let mut environment: Vec<_> =
+        facts.throwaway.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    environment.extend(facts.switches.iter().map(|switch| (switch.name.clone(), switch.value.clone())));
+    environment.push(("DJANGO_SETTINGS_MODULE".to_owned(), facts.settings_module.value.clone()));
+    if let Some(class) = facts.configuration.as_ref().filter(|_| facts.switches.is_empty()) {
+        environment.push(("DJANGO_CONFIGURATION".to_owned(), class.value.clone()));
+    }
+    environment
+}
+
+fn read(out: &Path, root: &str, facts: &Facts) -> Result<FileTree, StaticError> {
+    let scanned = FileTree::scan(out).map_err(KeepError::from)?;
+    let markers: Vec<_> =
+        facts.throwaway.iter().filter(|(_, value)| value.len() >= SHORTEST_MARKER).collect();
+    let mut tree = FileTree::new();
+    for (path, mut entry) in scanned {
+        entry.mode = if entry.is_dir() { 0o755 } else { 0o644 };
+        entry.mtime = EPOCH;
+        if let Node::File { digest, size, at } = &entry.node {
+            // Servers tell browsers the time of a file: another content must have another time.
+            entry.mtime = EPOCH + i64::from(u16::from_le_bytes([digest.as_bytes()[0], digest.as_bytes()[1]]));
+            if *size <= LARGEST_SEARCHED && !markers.is_empty() {
+                let bytes = fs_err::read(at)?;
+                let holds = |value: &str| memchr::memmem::find(&bytes, value.as_bytes()).is_some();
+                if let Some((variable, _)) = markers.iter().find(|(_, value)| holds(value)) {
+                    let file = format!("{root}/{}", path.as_str());
+                    return Err(StaticError::ThrowAway { file, variable: (*variable).clone() });
+                }
+            }
+        }
+        if let Ok(path) = TreePath::parse(&format!("{root}/{}", path.as_str())) {
+            tree.insert(path, entry);
+        }
+    }
+    tree.fill_parents();
+    Ok(tree)
+}

@@ -1,0 +1,247 @@
+//! The Debian roots of a release: what ships, what installs, what compiles, what serves data.
+
+mod error;
+mod packages;
+
+pub use error::BaseError;
+
+use std::cell::OnceCell;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use djship_deb::Trim;
+use djship_deb::archive::{Archive, ArchiveOptions, Freshness};
+use djship_deb::deb::UnpackedPackage;
+use djship_deb::index::PackageIndex;
+use djship_deb::keyring::Keyring;
+use djship_deb::package::Package;
+use djship_deb::sets;
+use djship_deb::sources::{MirrorUrl, Mirrors, host_mirrors};
+use djship_deb::{Arch, Codename, Suite};
+use djship_oci::Layer;
+use djship_store::{Bucket, Digest, FileTree, Node};
+
+use crate::bytecode::{self, Seen};
+use crate::context::native;
+use crate::kept;
+use crate::laid::{Key, Laid};
+use crate::plan::Plan;
+use crate::plan::python::Release;
+use crate::project::requirements::normalise;
+use crate::python;
+use crate::report::{Note, Root};
+use crate::tools::{Host, Tools};
+
+/// The processor that images are made for, in OCI's words.
+pub const ARCHITECTURE: &str = "amd64";
+
+/// Indexes younger than this are used without asking the mirror.
+const FRESH: Duration = Duration::from_secs(24 * 3600);
+/// Where the host's own mirrors are named.
+const APT: &str = "/etc/apt";
+
+/// The roots of one release, each made when it is first asked for.
+pub struct Roots<'a> {
+    tools: &'a Tools<'a>,
+    release: Release,
+    archive: Archive,
+    index: OnceCell<PackageIndex>,
+    production: Vec<Package>,
+    installer: OnceCell<Laid>,
+    toolchain: OnceCell<Laid>,
+    toolchain_packages: OnceCell<Vec<UnpackedPackage>>,
+    key: Digest,
+}
+
+impl std::fmt::Debug for Roots<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Roots")
+            .field("release", &self.release)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<Release> for Codename {
+    fn from(release: Release) -> Self {
+        match release {
+            Release::Trixie => Self::Trixie,
+            Release::Bookworm => Self::Bookworm,
+        }
+    }
+}
+
+impl<'a> Roots<'a> {
+    /// Makes sure that the archive's indexes are at hand, signed and fresh.
+    pub fn open(tools: &'a Tools<'a>, release: Release) -> Result<Self, BaseError> {
+        let codename = Codename::from(release);
+        let keyring = keyring(tools.host)?;
+        let mirrors = mirrors(tools.host, codename)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let max_age = if tools.host.debian.refresh { Duration::ZERO } else { FRESH };
+        let freshness = Freshness { now, max_age, accept_expired: false };
+        let options =
+            ArchiveOptions { codename, arch: Arch::Amd64, mirrors: &mirrors, keyring: &keyring, freshness };
+        let archive = Archive::open(&options, tools.store, tools.fetcher)?;
+        let newest = Suite::ALL.iter().filter_map(|suite| archive.date(*suite)).max().unwrap_or_default();
+        let unreached = archive.unreached().map(ToString::to_string);
+        tools.reporter.note(Note::Index { codename: release.codename(), date: newest, unreached });
+        let mut roots = Self {
+            tools,
+            release,
+            archive,
+            index: OnceCell::new(),
+            production: Vec::new(),
+            installer: OnceCell::new(),
+            toolchain: OnceCell::new(),
+            toolchain_packages: OnceCell::new(),
+            key: Digest::of(b""),
+        };
+        let mut set = sets::production(codename);
+        set.roots.push("tini");
+        roots.production = roots.packages("production", &set.roots, &set.rules)?;
+        // What is compiled depends on the compiler, whether or not it is fetched this time.
+        let set = sets::toolchain(codename, &[]);
+        let toolchain = roots.packages("toolchain", &set.roots, &set.rules)?;
+        let key = Key::new("roots, form 1");
+        roots.key = roots
+            .production
+            .iter()
+            .chain(&toolchain)
+            .fold(key, |key, one| key.part(one.sha256.as_bytes()))
+            .digest();
+        Ok(roots)
+    }
+
+    /// The Debian release.
+    pub fn codename(&self) -> Codename {
+        self.release.into()
+    }
+
+    /// Stands for the packages of these roots: same key, same roots.
+    pub fn key(&self) -> Digest {
+        self.key
+    }
+
+    /// The base layer: what ships, with the standard library compiled.
+    pub fn production(&self) -> Result<Layer, BaseError> {
+        let key = self
+            .production
+            .iter()
+            .fold(Key::new("base layer, form 1").part(python::COMPILE), |key, package| {
+                key.part(package.sha256.as_bytes())
+            });
+        let mut reused = true;
+        let layer = kept::layer(self.tools, &key.digest(), || -> Result<FileTree, BaseError> {
+            reused = false;
+            let root = self.root(Root::Production, &self.production, Trim::Production)?;
+            let mut tree = root.tree.clone();
+            let lowers = [root.fs()];
+            bytecode::add(self.tools, self.release, Seen { lowers: &lowers, app: None }, &mut tree)?;
+            Ok(tree)
+        })?;
+        if reused {
+            let (packages, size) = (self.production.len(), layer.tree.size());
+            self.tools.reporter.note(Note::Root { what: Root::Production, packages, size, reused });
+        }
+        Ok(layer)
+    }
+
+    /// A root that installs wheels.
+    pub fn installer(&self) -> Result<&Laid, BaseError> {
+        if let Some(laid) = self.installer.get() {
+            return Ok(laid);
+        }
+        let set = sets::installer(self.codename());
+        let packages = self.packages("installer", &set.roots, &set.rules)?;
+        let laid = self.root(Root::Installer, &packages, Trim::Builder)?;
+        Ok(self.installer.get_or_init(|| laid))
+    }
+
+    /// A root that compiles what the plan names; `more` are distributions that were found to need compiling.
+    pub fn toolchain(&self, plan: &Plan, more: &[String]) -> Result<&Laid, BaseError> {
+        if let Some(laid) = self.toolchain.get() {
+            return Ok(laid);
+        }
+        let packages = self.toolchain_set(plan, more)?;
+        let laid = self.root(Root::Toolchain, &packages, Trim::Builder)?;
+        Ok(self.toolchain.get_or_init(|| laid))
+    }
+
+    /// The package of the toolchain that ships a library.
+    pub fn toolchain_owner(
+        &self,
+        plan: &Plan,
+        more: &[String],
+        soname: &str,
+    ) -> Result<Option<String>, BaseError> {
+        if self.toolchain_packages.get().is_none() {
+            let packages = self.fetch(&self.toolchain_set(plan, more)?)?;
+            // Somebody else's answer would be the same.
+            let _ = self.toolchain_packages.set(packages);
+        }
+        let packages = self.toolchain_packages.get().map_or(&[][..], Vec::as_slice);
+        Ok(djship_deb::soname_owner(packages, Arch::Amd64).get(soname).cloned())
+    }
+
+    fn toolchain_set(&self, plan: &Plan, more: &[String]) -> Result<Vec<Package>, BaseError> {
+        let table = native::table();
+        let names =
+            plan.dependencies.value.names().into_iter().chain(more.iter().map(|name| normalise(name)));
+        let mut wanted: Vec<String> =
+            names.filter_map(|name| table.get(&name)).flat_map(|native| native.build.clone()).collect();
+        wanted.sort();
+        wanted.dedup();
+        let set = sets::toolchain(self.codename(), &[]);
+        let asked: Vec<&str> = set.roots.iter().copied().chain(wanted.iter().map(String::as_str)).collect();
+        self.packages("toolchain", &asked, &set.rules)
+    }
+
+    /// A root for PostgreSQL.
+    pub fn postgres(&self) -> Result<Laid, BaseError> {
+        let set = sets::postgres(self.codename());
+        let packages = self.packages("postgres", &set.roots, &set.rules)?;
+        self.root(Root::Service, &packages, Trim::Service)
+    }
+
+    /// What these packages (and what they depend on) add to the base layer.
+    pub fn additions(&self, names: &[String], base: &FileTree) -> Result<FileTree, BaseError> {
+        let asked: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut packages = self.production.clone();
+        for package in self.packages("additions", &asked, &sets::production_additions())? {
+            if !packages.iter().any(|known| known.name == package.name) {
+                packages.push(package);
+            }
+        }
+        packages.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut tree = self.compose(&self.fetch(&packages)?, Trim::Production)?;
+        tree.retain(|path, entry| !base.get(path.as_str()).is_some_and(|known| same(known, entry)));
+        tree.fill_parents();
+        Ok(tree)
+    }
+}
+
+/// Whether two entries ship the same, wherever their bytes lie.
+fn same(a: &djship_store::Entry, b: &djship_store::Entry) -> bool {
+    let node = match (&a.node, &b.node) {
+        (Node::File { digest: left, .. }, Node::File { digest: right, .. }) => left == right,
+        (left, right) => left == right,
+    };
+    node && (a.mode, a.uid, a.gid, a.mtime) == (b.mode, b.uid, b.gid, b.mtime)
+}
+
+fn keyring(host: &Host) -> Result<Keyring, BaseError> {
+    let mut keyring = Keyring::debian()?;
+    for file in &host.debian.keyrings {
+        keyring.add(&file.display().to_string(), &fs_err::read(file)?)?;
+    }
+    Ok(keyring)
+}
+
+fn mirrors(host: &Host, codename: Codename) -> Result<Mirrors, BaseError> {
+    let parse = |url: &Option<String>| url.as_deref().map(MirrorUrl::parse).transpose();
+    let found = host_mirrors(std::path::Path::new(APT), codename)?;
+    Ok(Mirrors::choose(parse(&host.debian.main)?, parse(&host.debian.security)?, found))
+}
+
+/// The bucket of roots; named here because only this module makes them.
+const BUCKET: Bucket = Bucket::Roots;

@@ -1,0 +1,172 @@
+//! The whole story of a build, in one function.
+
+use std::path::{Path, PathBuf};
+
+use djship_oci::{Image, ImageName, Layer, LayerEntry, Platform};
+use djship_store::FileTree;
+
+use crate::application::{Snapshot, SnapshotError, serving, statics};
+use crate::base::{BaseError, Roots};
+use crate::builder::{self, BuilderError, Distribution};
+use crate::bytecode::BytecodeError;
+use crate::context::clean::Proof;
+use crate::context::libraries::{self, LibrariesError};
+use crate::context::{self, ContextError};
+use crate::facts::{self, Facts, FactsError};
+use crate::image::check::{self, CheckError};
+use crate::image::image_config;
+use crate::plan::{Plan, PlanError};
+use crate::project::{Project, ProjectError};
+use crate::report::{Note, Stage};
+use crate::tools::Tools;
+
+/// What a build is asked for.
+#[derive(Debug, Clone)]
+pub struct BuildOptions {
+    /// The image's name; the plan's when absent.
+    pub name: Option<ImageName>,
+    /// Whether the finished image is started and checked.
+    pub check: bool,
+}
+
+/// A finished build.
+#[derive(Debug)]
+pub struct Built {
+    /// What was decided.
+    pub plan: Plan,
+    /// What Django said.
+    pub facts: Facts,
+    /// The image, kept in the store.
+    pub image: Image,
+    /// Its name.
+    pub name: ImageName,
+    /// The proof that it is clean.
+    pub proof: Proof,
+    /// Number of Debian packages in it.
+    pub packages: usize,
+    /// The Python distributions in it.
+    pub distributions: Vec<Distribution>,
+    /// What was supplied, with versions.
+    pub supplied: Vec<(&'static str, String)>,
+    /// Bytes in regular files.
+    pub size: u64,
+}
+
+macro_rules! build_errors {
+    ($($(#[$doc:meta])* $name:ident($error:ty),)*) => {
+        /// Why there is no image.
+        #[derive(Debug, thiserror::Error)]
+        pub enum BuildError {
+            $($(#[$doc])* #[error(transparent)] $name(#[from] $error),)*
+        }
+    };
+}
+
+build_errors! {
+    /// There is no project.
+    Project(ProjectError),
+    /// No plan can be made.
+    Plan(PlanError),
+    /// No Debian root can be made.
+    Base(BaseError),
+    /// The dependencies cannot be installed.
+    Builder(BuilderError),
+    /// A run-time library cannot be found.
+    Libraries(LibrariesError),
+    /// The project cannot be copied.
+    Snapshot(SnapshotError),
+    /// The settings do not import.
+    Facts(FactsError),
+    /// What ships cannot be put together.
+    Context(ContextError),
+    /// Static files cannot be collected.
+    Static(statics::StaticError),
+    /// Files cannot be compiled.
+    Bytecode(BytecodeError),
+    /// The image does not count.
+    Check(CheckError),
+    /// A layer cannot be made.
+    Layer(djship_oci::layer::LayerError),
+    /// The image cannot be kept.
+    Keep(djship_oci::records::RecordError),
+    /// The project's name makes no image name.
+    Name(djship_oci::name::NameError),
+    /// The store failed.
+    Store(djship_store::StoreError),
+}
+
+/// Builds the production image of the project in `folder`, and keeps it in the store.
+pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result<Built, BuildError> {
+    tools.reporter.stage(Stage::Plan);
+    let project = Project::open(folder)?;
+    let plan = Plan::for_project(&project)?;
+    let name = options.name.clone().map_or_else(|| plan.name.value.parse(), Ok)?;
+    tools.reporter.note(Note::Planned(&plan));
+
+    tools.reporter.stage(Stage::Base);
+    let roots = Roots::open(tools, plan.release.value)?;
+    let base = roots.production()?;
+
+    tools.reporter.stage(Stage::Builder);
+    let installed = builder::install(tools, &plan, &roots)?;
+    let found = libraries::find(tools, &plan, &roots, &base, &installed)?;
+
+    tools.reporter.stage(Stage::Facts);
+    let snapshot = Snapshot::take(&project.folder, tools.store)?;
+    let runtime =
+        lowers([Some(installed.laid.fs()), found.as_ref().map(Layer::bytes_dir), Some(base.bytes_dir())]);
+    let facts = facts::ask(tools, &plan, &snapshot, &runtime, &installed.key)?;
+
+    tools.reporter.stage(Stage::Context);
+    tools.reporter.note(Note::LeftOut(&snapshot.left_out));
+    let collected = statics::collect(tools, &plan, &facts, &snapshot, &runtime, &installed.key)?;
+    let serving = serving::choose(&plan, &facts, &installed.distributions, collected.is_some())?;
+    let dependencies = context::dependencies(tools, &plan, &roots, &installed, &serving, &runtime)?;
+    let application =
+        context::application(tools, &plan, &facts, &snapshot, &serving, collected, &runtime, &installed.key)?;
+
+    tools.reporter.stage(Stage::Image);
+    let config = image_config(&plan, &facts);
+    let layers = [Some((base, "Debian base")), found.map(|found| (found, "run-time libraries"))]
+        .into_iter()
+        .flatten()
+        .chain([(dependencies, "dependencies"), (application, "application")])
+        .map(|(layer, what)| LayerEntry { layer, made_by: format!("djship: {what}") })
+        .collect();
+    let image = Image::from_layers(layers, config, Platform::linux(crate::base::ARCHITECTURE));
+    let whole = whole(&image);
+    let proof = check::look(tools, &whole)?;
+    if options.check {
+        check::start(tools, &facts, &image.config, &mounted(&image), &installed.distributions)?;
+    }
+    djship_oci::ImageStore::new(tools.store).save(&image, std::slice::from_ref(&name))?;
+    Ok(Built {
+        packages: context::debian_packages(&whole),
+        size: whole.size(),
+        supplied: serving.supplied_versions(),
+        distributions: installed.distributions,
+        plan,
+        facts,
+        image,
+        name,
+        proof,
+    })
+}
+
+/// The folders of an image as an overlay takes them, topmost first.
+pub fn mounted(image: &Image) -> Vec<PathBuf> {
+    image.layers.iter().rev().map(Layer::bytes_dir).collect()
+}
+
+fn lowers(folders: impl IntoIterator<Item = Option<PathBuf>>) -> Vec<PathBuf> {
+    folders.into_iter().flatten().collect()
+}
+
+/// What a container of the image sees.
+fn whole(image: &Image) -> FileTree {
+    let mut whole = FileTree::new();
+    for layer in &image.layers {
+        whole.overlay(layer.tree.clone());
+    }
+    whole
+}

@@ -1,0 +1,368 @@
+//! Installing the dependencies, in a container on the Debian root of the release.
+//!
+//! Wheels first, on a root without a compiler; when something has no wheel, once more on one with the toolchain. uv
+//! does the installing; it comes from the Python index that the host is set up for, by pinned hash.
+
+mod environment;
+mod index_settings;
+pub mod supplied;
+mod uv;
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use djship_engine::{Container, Network};
+use djship_store::{Bucket, Digest, FileTree};
+
+pub use environment::Distribution;
+
+use crate::base::Roots;
+use crate::child::{self, ChildError, Finished};
+use crate::laid::{KeepError, Key, Laid};
+use crate::plan::Plan;
+use crate::plan::dependencies::Dependencies;
+use crate::project::ProjectError;
+use crate::python;
+use crate::report::{Because, Note};
+use crate::tools::Tools;
+use index_settings::IndexSettings;
+
+/// Beside the tree of an installed environment: what is in it.
+const RECORD: &str = "installed.json";
+
+/// An installed environment.
+#[derive(Debug)]
+pub struct Installed {
+    /// `/venv`, laid out.
+    pub laid: Laid,
+    /// What is in it, by name.
+    pub distributions: Vec<Distribution>,
+    /// What it was made from.
+    pub key: Digest,
+}
+
+/// Why the dependencies cannot be installed.
+#[derive(Debug, thiserror::Error)]
+pub enum BuilderError {
+    /// A container failed to run.
+    #[error(transparent)]
+    Child(#[from] ChildError),
+    /// The result cannot be kept.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
+    /// The project cannot be read.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
+    /// The compiler's root cannot be made.
+    #[error(transparent)]
+    Base(#[from] crate::base::BaseError),
+    /// uv itself cannot be fetched.
+    #[error("cannot fetch uv from the Python index")]
+    NoInstaller {
+        /// The last lines that pip printed.
+        output: Vec<String>,
+    },
+    /// The installer failed.
+    #[error("cannot install the dependencies from `{file}`")]
+    Install {
+        /// The file that was installed from.
+        file: String,
+        /// The last lines that uv printed.
+        output: Vec<String>,
+        /// What could be read out of them.
+        reason: Option<InstallFailure>,
+    },
+    /// Another file operation failed.
+    #[error("cannot prepare the builder")]
+    Io(#[from] std::io::Error),
+}
+
+/// What kept a distribution from being installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InstallFailure {
+    /// The index has no such distribution, or no such version.
+    Unknown {
+        /// The requirement as uv names it.
+        requirement: String,
+    },
+    /// It did not compile.
+    Compile {
+        /// Its name.
+        distribution: String,
+        /// The first line in which the compiler says what is missing.
+        missing: Option<String>,
+    },
+    /// The index cannot be reached.
+    Network,
+    /// The disk is full.
+    NoSpace,
+}
+
+impl From<djship_store::StoreError> for BuilderError {
+    fn from(error: djship_store::StoreError) -> Self {
+        Self::Keep(error.into())
+    }
+}
+
+/// Installs what the plan names, or finds it installed.
+pub fn install(tools: &Tools<'_>, plan: &Plan, roots: &Roots<'_>) -> Result<Installed, BuilderError> {
+    let settings = IndexSettings::of(tools.host);
+    let key = key(plan, roots, &settings)?;
+    let project = Key::new("project").part(plan.project.folder.as_os_str().as_encoded_bytes()).digest();
+    let last = tools.store.root().join("last").join(format!("dependencies-{}", &project.hex()[..16]));
+    if let Some(laid) = Laid::find(tools.store, Bucket::Outputs, &key)? {
+        let distributions = read_record(&laid.folder)?;
+        let note = Note::Installed { distributions: distributions.len(), because: None };
+        tools.reporter.note(note);
+        return Ok(Installed { laid, distributions, key });
+    }
+    let because = if last.exists() { Because::InputsChanged } else { Because::First };
+    let work = Workplace::open(tools, plan, roots, settings, &project)?;
+    let distributions = work.install()?;
+    let tree = work.tree()?;
+    let laid = Laid::keep(tools.store, Bucket::Outputs, &key, &tree, |folder| {
+        let text = serde_json::to_vec(&distributions).map_err(std::io::Error::other)?;
+        Ok(fs_err::write(folder.join(RECORD), text)?)
+    })?;
+    if let Some(folder) = last.parent() {
+        fs_err::create_dir_all(folder)?;
+        fs_err::write(&last, key.hex())?;
+    }
+    tools.reporter.note(Note::Installed { distributions: distributions.len(), because: Some(because) });
+    Ok(Installed { laid, distributions, key })
+}
+
+fn read_record(folder: &Path) -> Result<Vec<Distribution>, BuilderError> {
+    let text = fs_err::read(folder.join(RECORD))?;
+    Ok(serde_json::from_slice(&text).map_err(std::io::Error::other)?)
+}
+
+/// Everything that decides what an environment holds.
+fn key(plan: &Plan, roots: &Roots<'_>, settings: &IndexSettings) -> Result<Digest, BuilderError> {
+    let mut key = Key::new("environment, form 1").part(roots.key().as_bytes()).part(python::UV);
+    for file in plan.dependencies.value.files() {
+        let text = plan.project.read(&file)?.unwrap_or_default();
+        key = key.part(&file).part(text);
+    }
+    for (name, value) in &settings.environment {
+        key = key.part(name).part(value);
+    }
+    if plan.dependencies.value.local() {
+        // An installed project depends on all of its files.
+        for entry in
+            ignore::WalkBuilder::new(&plan.project.folder).sort_by_file_name(Ord::cmp).build().flatten()
+        {
+            if let Ok(metadata) = entry.metadata() {
+                let stamp = format!("{}:{}:{}", metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+                key = key.part(entry.path().as_os_str().as_encoded_bytes()).part(stamp);
+            }
+        }
+    }
+    Ok(key.digest())
+}
+
+/// Where an environment is being made.
+struct Workplace<'a> {
+    tools: &'a Tools<'a>,
+    plan: &'a Plan,
+    roots: &'a Roots<'a>,
+    settings: IndexSettings,
+    folder: djship_store::TempDir,
+    cache: PathBuf,
+    uv: PathBuf,
+    _cache_lock: djship_store::Lock,
+}
+
+impl<'a> Workplace<'a> {
+    fn open(
+        tools: &'a Tools<'a>,
+        plan: &'a Plan,
+        roots: &'a Roots<'a>,
+        settings: IndexSettings,
+        project: &Digest,
+    ) -> Result<Self, BuilderError> {
+        let installer = roots.installer()?;
+        let uv = uv::fetch(tools, &installer.fs(), &settings)?;
+        let folder = tools.store.temp_dir("builder")?;
+        for name in ["venv", "out", "source"] {
+            make_owned(&folder.path().join(name), tools)?;
+        }
+        // What a project compiles is its own: another project's `setup.py` never wrote here.
+        let owner = tools.host.owner.map_or_else(|| rustix::process::getuid().as_raw(), |owner| owner.uid);
+        let name = format!("{}-{owner}", &project.hex()[..16]);
+        let lock = tools.store.lock(&format!("cache-{name}"))?;
+        let cache = tools.store.root().join("caches-v1").join(name);
+        make_owned(&cache, tools)?;
+        Ok(Self { tools, plan, roots, settings, folder, cache, uv, _cache_lock: lock })
+    }
+
+    fn install(&self) -> Result<Vec<Distribution>, BuilderError> {
+        let light = self.roots.installer()?.fs();
+        self.must(&light, &["venv", "/venv", "--python", "/usr/bin/python3", "--no-config"], &[])?;
+        let list = self.requirements(&light)?;
+        let wheels = self.uv(&light, &install_arguments(&list, &["--no-build"]), &[])?;
+        if !wheels.success() {
+            let Some(distributions) = uv::without_wheel(&wheels.lines) else {
+                return Err(self.failure(&wheels));
+            };
+            let toolchain = self.roots.toolchain(self.plan, &distributions);
+            self.tools.reporter.note(Note::MustCompile { distributions });
+            let toolchain = toolchain?.fs();
+            self.must(&toolchain, &install_arguments(&list, &[]), COMPILER)?;
+        }
+        Ok(environment::normalise(&self.folder.path().join("venv"))?)
+    }
+
+    /// The arguments that name what is installed. A lock is exported to a hashed list first.
+    fn requirements(&self, root: &Path) -> Result<Vec<String>, BuilderError> {
+        match &self.plan.dependencies.value {
+            Dependencies::Requirements { file, .. } | Dependencies::PyProject { file, .. } => {
+                Ok(vec!["-r".to_owned(), format!("/app/{file}")])
+            }
+            Dependencies::UvLock { folder, .. } => {
+                let project = format!("/app/{folder}");
+                let export = [
+                    "export",
+                    "--project",
+                    &project,
+                    "--frozen",
+                    "--no-dev",
+                    "--no-emit-project",
+                    "--no-header",
+                    "--format",
+                    "requirements-txt",
+                    "--output-file",
+                    "/out/requirements.txt",
+                ];
+                self.must(root, &export, &[])?;
+                Ok(["--require-hashes", "--no-deps", "-r", "/out/requirements.txt"]
+                    .map(str::to_owned)
+                    .to_vec())
+            }
+        }
+    }
+
+    fn must(
+        &self,
+        root: &Path,
+        arguments: &[impl AsRef<str>],
+        environment: &[(&str, &str)],
+    ) -> Result<(), BuilderError> {
+        let finished = self.uv(root, arguments, environment)?;
+        if finished.success() { Ok(()) } else { Err(self.failure(&finished)) }
+    }
+
+    fn uv(
+        &self,
+        root: &Path,
+        arguments: &[impl AsRef<str>],
+        environment: &[(&str, &str)],
+    ) -> Result<Finished, BuilderError> {
+        let program = ["/opt/uv/bin/uv"].into_iter().chain(arguments.iter().map(AsRef::as_ref));
+        let mut container = child::step([root.to_owned()], program);
+        container.bind_read_only(&self.uv, "/opt/uv");
+        container.bind(self.folder.path().join("venv"), "/venv");
+        container.bind(self.folder.path().join("out"), "/out");
+        container.bind(&self.cache, "/cache");
+        self.bind_project(&mut container)?;
+        online(&mut container, self.tools, &self.settings);
+        for (name, value) in uv::ENVIRONMENT.iter().chain(environment) {
+            container.env(*name, *value);
+        }
+        Ok(child::run(self.tools, &container)?)
+    }
+
+    /// The project, read-only; when something is installed from it, a copy that a build may write to.
+    fn bind_project(&self, container: &mut Container) -> Result<(), BuilderError> {
+        if !self.plan.dependencies.value.local() {
+            container.bind_read_only(&self.plan.project.folder, "/app");
+            return Ok(());
+        }
+        let copy = self.folder.path().join("source").join("app");
+        if !copy.exists() {
+            let snapshot = crate::application::Snapshot::take(&self.plan.project.folder, self.tools.store)
+                .map_err(std::io::Error::other)?;
+            let owner = self.tools.host.owner.map(|owner| (owner.uid, owner.gid));
+            snapshot.copy_to(&copy, owner).map_err(std::io::Error::other)?;
+        }
+        container.bind(&copy, "/app");
+        Ok(())
+    }
+
+    fn tree(&self) -> Result<FileTree, BuilderError> {
+        let scanned = FileTree::scan_where(&self.folder.path().join("venv"), |path, _| {
+            path.file_name() != "__pycache__"
+        })
+        .map_err(KeepError::from)?;
+        let mut tree = FileTree::new();
+        for (path, mut entry) in scanned {
+            let executable = entry.mode & 0o111 != 0;
+            entry.mode = match entry.node {
+                djship_store::Node::Symlink { .. } => 0o777,
+                djship_store::Node::File { .. } if !executable => 0o644,
+                _ => 0o755,
+            };
+            entry.mtime = djship_store::tree::EPOCH;
+            if let Ok(path) = djship_store::TreePath::parse(&format!("venv/{}", path.as_str())) {
+                tree.insert(path, entry);
+            }
+        }
+        tree.fill_parents();
+        Ok(tree)
+    }
+
+    fn failure(&self, finished: &Finished) -> BuilderError {
+        let file = self.plan.dependencies.value.files().into_iter().next().unwrap_or_default();
+        let reason = uv::failure(&finished.lines);
+        BuilderError::Install { file, reason, output: finished.tail(60).to_vec() }
+    }
+}
+
+/// Flags that make compiled files independent of where, when and by whom they are compiled.
+const COMPILER: &[(&str, &str)] = &[
+    ("CFLAGS", "-g0 -O2 -ffile-prefix-map=/cache=/build -ffile-prefix-map=/tmp=/build"),
+    ("CXXFLAGS", "-g0 -O2 -ffile-prefix-map=/cache=/build -ffile-prefix-map=/tmp=/build"),
+    ("LDFLAGS", "-Wl,--build-id=none -s"),
+];
+
+fn install_arguments(list: &[String], further: &[&str]) -> Vec<String> {
+    let mut arguments = ["pip", "install", "--python", "/venv/bin/python"].map(str::to_owned).to_vec();
+    arguments.extend(further.iter().map(|&text| text.to_owned()));
+    arguments.extend(list.iter().cloned());
+    arguments
+}
+
+/// Gives a container the network, the host's certificates and the index settings.
+pub(crate) fn online(container: &mut Container, tools: &Tools<'_>, settings: &IndexSettings) {
+    container.network = Network::Host;
+    for (name, value) in &settings.environment {
+        container.env(name, value);
+    }
+    for folder in &settings.folders {
+        container.bind_read_only(folder, folder);
+    }
+    for file in ["/etc/resolv.conf", "/etc/hosts"] {
+        if Path::new(file).exists() {
+            container.bind_read_only(file, file);
+        }
+    }
+    if let Some(bundle) = &tools.host.ca_bundle {
+        // As a file, so that the folder around it stays the root's own.
+        container.bind_read_only(bundle, CERTIFICATES);
+    }
+    for name in ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT"] {
+        container.env(name, CERTIFICATES);
+    }
+}
+
+/// Where Debian keeps the certificates.
+const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Makes a folder that containers may write to.
+pub(crate) fn make_owned(folder: &Path, tools: &Tools<'_>) -> Result<(), std::io::Error> {
+    fs_err::create_dir_all(folder)?;
+    match tools.host.owner {
+        Some(owner) => fs_err::os::unix::fs::chown(folder, Some(owner.uid), Some(owner.gid)),
+        None => Ok(()),
+    }
+}

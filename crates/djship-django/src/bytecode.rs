@@ -1,0 +1,140 @@
+//! Compiled Python files, each made once per source, place and interpreter.
+//!
+//! They are never checked against their source at run time (PEP 552, unchecked hash): in an image nothing changes.
+
+use std::path::{Path, PathBuf};
+
+use djship_store::{Bucket, Digest, Entry, FileTree, Node, TreePath};
+
+use crate::builder::make_owned;
+use crate::child::{self, ChildError};
+use crate::laid::Key;
+use crate::plan::python::Release;
+use crate::python;
+use crate::report::Note;
+use crate::tools::Tools;
+
+/// Why files could not be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum BytecodeError {
+    /// The compiler itself failed.
+    #[error("internal error: the byte-compiler stopped")]
+    Compiler {
+        /// Its last lines.
+        output: Vec<String>,
+    },
+    /// A container failed to run.
+    #[error(transparent)]
+    Child(#[from] ChildError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] djship_store::StoreError),
+    /// A file operation failed.
+    #[error("cannot keep compiled files")]
+    Io(#[from] std::io::Error),
+}
+
+/// A source that is to be compiled.
+struct Job {
+    source: TreePath,
+    compiled: TreePath,
+    key: Digest,
+}
+
+/// What the byte-compiler says of a file that is no Python.
+#[derive(serde::Deserialize)]
+struct Unreadable {
+    path: String,
+    line: Option<u64>,
+    message: String,
+}
+
+/// Where the byte-compiler finds the interpreter and the files of a tree, at the same paths as in the image.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// The root.
+    pub lowers: &'a [PathBuf],
+    /// A folder of the host that is `/app`.
+    pub app: Option<&'a Path>,
+}
+
+/// Adds to `tree` a compiled file for every Python file in it.
+pub fn add(
+    tools: &Tools<'_>,
+    release: Release,
+    seen: Seen<'_>,
+    tree: &mut FileTree,
+) -> Result<(), BytecodeError> {
+    let (major, minor) = release.python();
+    let tag = format!("cpython-{major}{minor}");
+    let mut jobs = Vec::new();
+    for (path, entry) in tree.iter() {
+        let Node::File { digest, .. } = &entry.node else { continue };
+        let Some(stem) = path.file_name().strip_suffix(".py") else { continue };
+        let Some(folder) = path.parent() else { continue };
+        if let Ok(compiled) = folder.join(&format!("__pycache__/{stem}.{tag}.pyc")) {
+            let key = Key::new("bytecode, form 1").part(&tag).part(path.as_str()).part(digest.as_bytes());
+            jobs.push(Job { source: path.clone(), compiled, key: key.digest() });
+        }
+    }
+    let missing: Vec<&Job> =
+        jobs.iter().filter(|job| tools.store.find(Bucket::Bytecode, &job.key).is_none()).collect();
+    if !missing.is_empty() {
+        compile(tools, seen, &missing)?;
+    }
+    for job in jobs {
+        // Absent when the file is no Python: said once, when it was tried.
+        let Some(file) = tools.store.find(Bucket::Bytecode, &job.key) else { continue };
+        let (digest, size) = Digest::of_reader(fs_err::File::open(&file)?)?;
+        if size > 0 {
+            tree.insert(job.compiled, Entry::file(digest, size, file));
+        }
+    }
+    tree.fill_parents();
+    Ok(())
+}
+
+fn compile(tools: &Tools<'_>, seen: Seen<'_>, jobs: &[&Job]) -> Result<(), BytecodeError> {
+    let work = tools.store.temp_dir("bytecode")?;
+    let out = work.path().join("out");
+    make_owned(&out, tools)?;
+    let mut list = String::new();
+    for Job { source, key, .. } in jobs {
+        list.push_str(&format!("{source}\t{source}\t/out/{}\n", key.hex()));
+    }
+    let script = "exec /usr/bin/python3 -S -s -B /opt/djship-build/compile.py </opt/djship-build/list";
+    let mut container = child::step(seen.lowers.iter().cloned(), ["/bin/sh", "-c", script]);
+    container.file("/opt/djship-build/compile.py", python::COMPILE).file("/opt/djship-build/list", list);
+    container.bind(&out, "/out");
+    if let Some(app) = seen.app {
+        container.bind_read_only(app, "/app");
+    }
+    let finished = child::run(tools, &container)?;
+    if !finished.success() {
+        return Err(BytecodeError::Compiler { output: finished.tail(20).to_vec() });
+    }
+    for line in &finished.lines {
+        if let Ok(Unreadable { path, line, message }) = serde_json::from_str(line)
+            && path.starts_with("/app/")
+        {
+            tools.reporter.note(Note::SyntaxError { path, line, message });
+        }
+    }
+    for Job { key, .. } in jobs {
+        keep(tools, key, &out.join(key.hex()))?;
+    }
+    Ok(())
+}
+
+/// Keeps a compiled file; an empty one stands for a source that cannot be compiled.
+fn keep(tools: &Tools<'_>, key: &Digest, made: &Path) -> Result<(), BytecodeError> {
+    let bytes = match fs_err::read(made) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    tools.store.insert_file(Bucket::Bytecode, key, |writer| -> Result<(), BytecodeError> {
+        Ok(writer.write_all(&bytes)?)
+    })?;
+    Ok(())
+}

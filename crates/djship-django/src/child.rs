@@ -1,0 +1,115 @@
+//! Programs in containers during a build: their lines go to the reporter, the last ones are kept for errors.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::PathBuf;
+use std::sync::mpsc;
+
+use djship_engine::{Container, ExitStatus, Network, StartError, Stdio, Streams, WaitError};
+
+use crate::tools::Tools;
+
+/// How many lines are kept of what a program prints.
+const KEPT_LINES: usize = 2000;
+/// Longer lines are cut, in bytes.
+const LONGEST_LINE: u64 = 64 << 10;
+
+/// A program that ended.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its last lines, standard output and standard error as they came.
+    pub lines: Vec<String>,
+}
+
+/// A program that could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum ChildError {
+    /// The container did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Waiting for it failed.
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+}
+
+impl Finished {
+    /// Whether it ended with exit code 0.
+    pub fn success(&self) -> bool {
+        self.status.code() == 0
+    }
+
+    /// The last `number` lines.
+    pub fn tail(&self, number: usize) -> &[String] {
+        &self.lines[self.lines.len().saturating_sub(number)..]
+    }
+}
+
+/// A container for a step of a build: no network, no sockets of the host, fixed environment, nothing to read.
+pub fn step(
+    lowers: impl IntoIterator<Item = PathBuf>,
+    argv: impl IntoIterator<Item = impl Into<String>>,
+) -> Container {
+    let mut container = Container::new(lowers, argv);
+    container.stdio = Streams { stdin: Stdio::Null, stdout: Stdio::Piped, stderr: Stdio::Piped };
+    container.network = Network::None;
+    container.unix_sockets = false;
+    for (name, value) in [
+        ("PATH", "/venv/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"),
+        ("HOME", "/tmp"),
+        ("LANG", "C.UTF-8"),
+        ("PYTHONDONTWRITEBYTECODE", "1"),
+        ("PYTHONHASHSEED", "0"),
+        ("PYTHONUNBUFFERED", "1"),
+        ("SOURCE_DATE_EPOCH", "946684800"),
+    ] {
+        container.env(name, value);
+    }
+    container
+}
+
+/// Runs the container to its end.
+pub fn run(tools: &Tools<'_>, container: &Container) -> Result<Finished, ChildError> {
+    let mut running = tools.engine.start(container)?;
+    let (sender, receiver) = mpsc::channel();
+    let mut lines = std::collections::VecDeque::new();
+    let (stdout, stderr) = (running.take_stdout(), running.take_stderr());
+    std::thread::scope(|scope| {
+        for stream in [stdout.map(boxed), stderr.map(boxed)].into_iter().flatten() {
+            let sender = sender.clone();
+            scope.spawn(move || read_lines(stream, &sender));
+        }
+        drop(sender);
+        for line in receiver {
+            tools.reporter.output(&line);
+            if lines.len() == KEPT_LINES {
+                lines.pop_front();
+            }
+            lines.push_back(line);
+        }
+    });
+    let status = running.wait()?;
+    Ok(Finished { status, lines: lines.into() })
+}
+
+fn boxed(stream: impl Read + Send + 'static) -> Box<dyn Read + Send> {
+    Box::new(stream)
+}
+
+fn read_lines(stream: Box<dyn Read + Send>, sender: &mpsc::Sender<String>) {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = Vec::new();
+        match reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
+            // A broken pipe here is the end of the program; how it ended is told by its status.
+            Ok(0) | Err(_) => return,
+            Ok(_) => {
+                let text = String::from_utf8_lossy(&line);
+                // Nobody listens any more only when the build is being given up.
+                if sender.send(text.trim_end_matches(['\n', '\r']).to_owned()).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}

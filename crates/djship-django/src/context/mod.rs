@@ -1,0 +1,127 @@
+//! What ships, as trees: base, libraries, dependencies, application.
+
+pub mod clean;
+pub mod elf;
+pub mod libraries;
+pub mod native;
+
+use std::path::PathBuf;
+
+use djship_oci::Layer;
+use djship_oci::layer::LayerError;
+use djship_store::{Bucket, Digest, FileTree, StoreError, TreePath};
+
+use crate::application::Snapshot;
+use crate::application::layer::{self, Serving, StaticRoot};
+use crate::base::{BaseError, Roots};
+use crate::builder::{BuilderError, Installed, supplied};
+use crate::bytecode::{self, BytecodeError, Seen};
+use crate::facts::Facts;
+use crate::kept;
+use crate::laid::{KeepError, Key, Laid};
+use crate::plan::Plan;
+use crate::python;
+use crate::report::Note;
+use crate::tools::Tools;
+
+/// Why what ships cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum ContextError {
+    /// A root cannot be made.
+    #[error(transparent)]
+    Base(#[from] BaseError),
+    /// What is supplied cannot be fetched.
+    #[error(transparent)]
+    Builder(#[from] BuilderError),
+    /// Files cannot be compiled.
+    #[error(transparent)]
+    Bytecode(#[from] BytecodeError),
+    /// A layer cannot be made.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// A tree cannot be kept.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file operation failed.
+    #[error("cannot put together what ships")]
+    Io(#[from] std::io::Error),
+}
+
+/// The layer of everything that is installed: `/venv`, what djship supplies, and the entry point.
+pub fn dependencies(
+    tools: &Tools<'_>,
+    plan: &Plan,
+    roots: &Roots<'_>,
+    installed: &Installed,
+    serving: &Serving,
+    runtime: &[PathBuf],
+) -> Result<Layer, ContextError> {
+    for (name, version) in serving.supplied_versions() {
+        tools.reporter.note(Note::Supplied { name, version });
+    }
+    let mut key = Key::new("dependency layer, form 1").part(installed.key.as_bytes());
+    key = key.part(serving.supplied.unwrap_or_default()).part(python::COMPILE);
+    for (name, text) in python::RUNTIME {
+        key = key.part(name).part(text);
+    }
+    kept::layer(tools, &key.digest(), || {
+        let mut added = supplied::runtime(tools)?;
+        if let Some(requirements) = serving.supplied {
+            added.overlay(supplied::fetch(tools, roots, requirements)?);
+        }
+        // The byte-compiler sees them at their places in the image.
+        let laid = Laid::keep(tools.store, Bucket::Outputs, &added.digest(), &added, |_| Ok(()))?;
+        let lowers: Vec<PathBuf> = [laid.fs()].into_iter().chain(runtime.iter().cloned()).collect();
+        let mut tree = installed.laid.tree.clone();
+        tree.overlay(laid.tree);
+        bytecode::add(tools, plan.release.value, Seen { lowers: &lowers, app: None }, &mut tree)?;
+        Ok(tree)
+    })
+}
+
+/// The layer of the application: its files, static files, writable folders, and what the entry point reads.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is a result of its own stage; a struct would only rename them"
+)]
+pub fn application(
+    tools: &Tools<'_>,
+    plan: &Plan,
+    facts: &Facts,
+    snapshot: &Snapshot,
+    serving: &Serving,
+    collected: Option<(StaticRoot, FileTree)>,
+    runtime: &[PathBuf],
+    dependencies: &Digest,
+) -> Result<Layer, ContextError> {
+    let (static_root, static_files) = collected.unzip();
+    let generated = layer::generated(tools.store, plan, facts, serving, static_root.as_ref())?;
+    let mut key = Key::new("application layer, form 1").part(dependencies.as_bytes()).part(python::COMPILE);
+    key = key.part(snapshot.tree.digest().as_bytes()).part(generated.digest().as_bytes());
+    key = key.part(static_files.as_ref().map_or_else(Vec::new, |tree| tree.digest().as_bytes().to_vec()));
+    kept::layer(tools, &key.digest(), || {
+        let mut tree = FileTree::new();
+        for (path, entry) in snapshot.tree.iter() {
+            if let Ok(path) = TreePath::parse(&format!("app/{}", path.as_str())) {
+                tree.insert(path, entry.clone());
+            }
+        }
+        tree.fill_parents();
+        let seen = Seen { lowers: runtime, app: Some(snapshot.folder()) };
+        bytecode::add(tools, plan.release.value, seen, &mut tree)?;
+        tree.overlay(static_files.unwrap_or_default());
+        tree.overlay(generated);
+        tree.fill_parents();
+        Ok(tree)
+    })
+}
+
+/// The number of Debian packages whose metadata a tree holds.
+pub fn debian_packages(tree: &FileTree) -> usize {
+    let is_package =
+        |path: &TreePath| path.parent().is_some_and(|folder| folder.as_str() == "var/lib/dpkg/status.d");
+    tree.iter().filter(|(path, _)| is_package(path) && !path.file_name().ends_with(".md5sums")).count()
+}

@@ -1,0 +1,129 @@
+//! Runs the probe where the application will run: on the production layers, without network, on a copy that it may
+//! write to.
+
+use std::path::PathBuf;
+
+use djship_store::{Bucket, Digest};
+
+use super::{Facts, SettingsFailure};
+use crate::application::{Snapshot, SnapshotError};
+use crate::builder::make_owned;
+use crate::child::{self, ChildError};
+use crate::laid::Key;
+use crate::plan::Plan;
+use crate::python::{self, Source};
+use crate::report::{Because, Note};
+use crate::tools::Tools;
+
+/// The answers are at most this long.
+const MAX_FACTS: u64 = 16 << 20;
+
+/// Why Django could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum FactsError {
+    /// The settings do not import, whatever is tried.
+    #[error("cannot import the project's settings")]
+    Settings {
+        /// What failed, each with the user's own file and line.
+        failures: Vec<SettingsFailure>,
+    },
+    /// The probe itself failed.
+    #[error("internal error: the settings probe stopped")]
+    Probe {
+        /// Its last lines.
+        output: Vec<String>,
+    },
+    /// What it wrote cannot be read.
+    #[error("internal error: cannot read what the settings probe wrote: {0}")]
+    Answer(#[from] serde_json::Error),
+    /// A container failed to run.
+    #[error(transparent)]
+    Child(#[from] ChildError),
+    /// The project cannot be copied.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] djship_store::StoreError),
+    /// A file operation failed.
+    #[error("cannot prepare the settings probe")]
+    Io(#[from] std::io::Error),
+}
+
+/// Asks Django, or finds what it said about the same files before.
+pub fn ask(
+    tools: &Tools<'_>,
+    plan: &Plan,
+    snapshot: &Snapshot,
+    lowers: &[PathBuf],
+    dependencies: &Digest,
+) -> Result<Facts, FactsError> {
+    let mut key =
+        Key::new("facts, form 1").part(dependencies.as_bytes()).part(snapshot.tree.digest().as_bytes());
+    key = key.part(plan.project.manage_py.as_str());
+    for (name, text) in python::PROBE {
+        key = key.part(name).part(text);
+    }
+    let key = key.digest();
+    if let Some(file) = tools.store.find(Bucket::Facts, &key) {
+        let facts: Facts = serde_json::from_slice(&fs_err::read(file)?)?;
+        tools.reporter.note(Note::Facts { facts: &facts, because: None });
+        return Ok(facts);
+    }
+    let text = probe(tools, plan, snapshot, lowers)?;
+    let facts: Facts = serde_json::from_slice(&text)?;
+    if !facts.errors.is_empty() {
+        return Err(FactsError::Settings { failures: facts.errors });
+    }
+    tools.store.insert_file(Bucket::Facts, &key, |writer| -> Result<(), FactsError> {
+        Ok(writer.write_all(&text)?)
+    })?;
+    tools.reporter.note(Note::Facts { facts: &facts, because: Some(Because::First) });
+    Ok(facts)
+}
+
+fn probe(
+    tools: &Tools<'_>,
+    plan: &Plan,
+    snapshot: &Snapshot,
+    lowers: &[PathBuf],
+) -> Result<Vec<u8>, FactsError> {
+    let work = tools.store.temp_dir("probe")?;
+    let (app, out, program) = (work.path().join("app"), work.path().join("out"), work.path().join("probe"));
+    snapshot.copy_to(&app, tools.host.owner.map(|owner| (owner.uid, owner.gid)))?;
+    make_owned(&out, tools)?;
+    write_sources(python::PROBE, &program)?;
+    let folder = plan.project.django_folder();
+    let arguments = [
+        "/venv/bin/python",
+        "/opt/djship-probe/probe.py",
+        "--project",
+        "/app",
+        "--root",
+        if folder.is_empty() { "." } else { &folder },
+        "--out",
+        "/out/facts.json",
+    ];
+    let mut container = child::step(lowers.iter().cloned(), arguments);
+    container.bind(&app, "/app").bind(&out, "/out").bind_read_only(&program, "/opt/djship-probe");
+    container.cwd = PathBuf::from(format!("/app/{folder}"));
+    let finished = child::run(tools, &container)?;
+    let answer = out.join("facts.json");
+    let size = fs_err::metadata(&answer).map_or(0, |metadata| metadata.len());
+    if !finished.success() || size == 0 || size > MAX_FACTS {
+        return Err(FactsError::Probe { output: finished.tail(30).to_vec() });
+    }
+    Ok(fs_err::read(answer)?)
+}
+
+/// Writes files of ours into a folder that containers see.
+pub(crate) fn write_sources(sources: &[Source], folder: &std::path::Path) -> Result<(), std::io::Error> {
+    for (name, text) in sources {
+        let file = folder.join(name);
+        if let Some(parent) = file.parent() {
+            fs_err::create_dir_all(parent)?;
+        }
+        fs_err::write(file, text)?;
+    }
+    Ok(())
+}

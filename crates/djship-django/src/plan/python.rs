@@ -1,0 +1,309 @@
+//! Python decides the Debian release.
+//!
+//! Hard ranges (`requires-python`, the lock's range, what the Django version supports) must allow it. Wishes
+//! (`.python-version`, `runtime.txt`, Pipfile's `[requires]`) are met where Debian can.
+
+use std::fmt;
+
+use pep440_rs::{Version, VersionSpecifiers};
+
+use super::dependencies::{Dependencies, parse};
+use super::{Origin, PlanError, Sourced};
+use crate::project::Project;
+
+/// A Debian release that images can be made from, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Release {
+    /// Debian 13 with Python 3.13.
+    Trixie,
+    /// Debian 12 with Python 3.11.
+    Bookworm,
+}
+
+impl Release {
+    /// All releases in order of preference.
+    pub const ALL: [Self; 2] = [Self::Trixie, Self::Bookworm];
+
+    /// Debian's name for it.
+    pub fn codename(self) -> &'static str {
+        match self {
+            Self::Trixie => "trixie",
+            Self::Bookworm => "bookworm",
+        }
+    }
+
+    /// Major and minor version of its Python.
+    pub fn python(self) -> (u64, u64) {
+        match self {
+            Self::Trixie => (3, 13),
+            Self::Bookworm => (3, 11),
+        }
+    }
+
+    /// The version that ranges are compared with: the patch level that the release came out with.
+    fn version(self) -> Version {
+        match self {
+            Self::Trixie => Version::new([3, 13, 5]),
+            Self::Bookworm => Version::new([3, 11, 2]),
+        }
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.codename())
+    }
+}
+
+/// A range that Python must be in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HardRange {
+    /// As it is written, or as Django documents it.
+    pub range: String,
+    /// Who says so.
+    pub origin: Origin,
+    /// The Django series whose documentation says so, when it is Django.
+    pub django: Option<String>,
+}
+
+/// Why no release fits.
+#[derive(Debug, thiserror::Error)]
+pub enum PythonError {
+    /// The hard ranges exclude everything on offer.
+    #[error("cannot choose a Python: none of 3.13 (trixie) and 3.11 (bookworm) is allowed")]
+    NoneFits {
+        /// The ranges that take part.
+        ranges: Vec<HardRange>,
+    },
+    /// A range that cannot be read.
+    #[error("cannot read the version range `{range}`: {reason}")]
+    Range {
+        /// The range.
+        range: String,
+        /// Where it stands.
+        origin: Origin,
+        /// The parser's words.
+        reason: String,
+    },
+}
+
+/// Chooses the release; the second value is a wish that is not met.
+pub(super) fn choose(
+    project: &Project,
+    dependencies: &Dependencies,
+) -> Result<(Sourced<Release>, Option<Sourced<String>>), PlanError> {
+    let hard = hard_ranges(project, dependencies)?;
+    let mut allowed = Vec::new();
+    for release in Release::ALL {
+        let mut fits = true;
+        for range in &hard {
+            fits &= allows(range, release)?;
+        }
+        if fits {
+            allowed.push(release);
+        }
+    }
+    let Some(&first) = allowed.first() else { return Err(PythonError::NoneFits { ranges: hard }.into()) };
+    if let Some(wish) = wish(project)? {
+        return Ok(match allowed.iter().find(|release| release.python() == wish.value.1) {
+            Some(&release) => (Sourced { value: release, origin: wish.origin }, None),
+            None => {
+                let nearest =
+                    allowed.iter().min_by_key(|release| release.python().1.abs_diff(wish.value.1.1));
+                let value = nearest.copied().unwrap_or(first);
+                let unmet = Sourced { value: wish.value.0, origin: wish.origin.clone() };
+                (Sourced { value, origin: wish.origin }, Some(unmet))
+            }
+        });
+    }
+    // A range that leaves only one release is where the choice comes from.
+    let deciding = hard.into_iter().find(|range| !matches!(allows(range, Release::ALL[0]), Ok(true)));
+    let origin = deciding.map_or(Origin::Default, |range| range.origin);
+    Ok((Sourced { value: first, origin }, None))
+}
+
+fn hard_ranges(project: &Project, dependencies: &Dependencies) -> Result<Vec<HardRange>, PlanError> {
+    let mut ranges = Vec::new();
+    for folder in project.folders() {
+        let file =
+            if folder.is_empty() { "pyproject.toml".to_owned() } else { format!("{folder}/pyproject.toml") };
+        let Some(text) = project.read(&file)? else { continue };
+        let table: PyProject = parse(&file, &text)?;
+        if let Some(range) = table.project.and_then(|project| project.requires_python) {
+            ranges.push(HardRange { range, origin: Origin::File(file, None), django: None });
+        }
+        break;
+    }
+    match dependencies {
+        Dependencies::UvLock { folder, requires_python, django, .. } => {
+            let file = if folder.is_empty() { "uv.lock".to_owned() } else { format!("{folder}/uv.lock") };
+            if let Some(range) = requires_python.clone() {
+                ranges.push(HardRange { range, origin: Origin::File(file.clone(), None), django: None });
+            }
+            if let Some(version) = django {
+                ranges.push(django_range(&format!("=={version}"), Origin::File(file, None))?);
+            }
+        }
+        other => {
+            if let Some(found) = other.requirement("django") {
+                let origin = Origin::File(found.file.clone(), Some(found.line));
+                ranges.push(django_range(&found.range, origin)?);
+            }
+        }
+    }
+    Ok(ranges)
+}
+
+/// Django's series with the Pythons that its documentation lists
+/// (<https://docs.djangoproject.com/en/dev/faq/install/#what-python-version-can-i-use-with-django>).
+const DJANGO: &[(&str, u64, u64)] = &[
+    ("6.1", 12, 14),
+    ("6.0", 12, 14),
+    ("5.2", 10, 14),
+    ("5.1", 10, 13),
+    ("5.0", 10, 12),
+    ("4.2", 8, 12),
+    ("4.1", 8, 11),
+    ("4.0", 8, 10),
+    ("3.2", 6, 10),
+    ("3.1", 6, 9),
+    ("3.0", 6, 9),
+    ("2.2", 5, 9),
+    ("1.11", 4, 7),
+];
+
+/// The Pythons of all Django series that `range` allows, as one range.
+fn django_range(range: &str, origin: Origin) -> Result<HardRange, PythonError> {
+    let specifiers = read_range(range, &origin)?;
+    let series_allowed = |series: &str| {
+        // A series is allowed when some patch release of it is.
+        (0..40).any(|patch| {
+            format!("{series}.{patch}").parse().is_ok_and(|version: Version| specifiers.contains(&version))
+        }) || series.parse().is_ok_and(|version: Version| specifiers.contains(&version))
+    };
+    let fitting: Vec<_> = DJANGO.iter().filter(|(series, ..)| series_allowed(series)).collect();
+    let lowest = fitting.iter().map(|(_, low, _)| *low).min();
+    let highest = fitting.iter().map(|(.., high)| *high).max();
+    Ok(match (lowest, highest) {
+        (Some(low), Some(high)) => HardRange {
+            range: format!(">=3.{low},<3.{}", high + 1),
+            origin,
+            django: fitting.first().map(|(series, ..)| (*series).to_owned()),
+        },
+        // Older than the table: no Python on offer runs it. Newer: nothing is known, so nothing is ruled out.
+        _ if specifiers.contains(&Version::new([99])) || range_is_newer(&specifiers) => {
+            HardRange { range: String::new(), origin, django: None }
+        }
+        _ => HardRange {
+            range: "<3.8".to_owned(),
+            origin,
+            django: Some(range.trim_start_matches('=').to_owned()),
+        },
+    })
+}
+
+fn range_is_newer(specifiers: &VersionSpecifiers) -> bool {
+    specifiers.iter().any(|specifier| specifier.version() > &Version::new([6, 1, 99]))
+}
+
+fn read_range(range: &str, origin: &Origin) -> Result<VersionSpecifiers, PythonError> {
+    range.parse().map_err(|error: pep440_rs::VersionSpecifiersParseError| PythonError::Range {
+        range: range.to_owned(),
+        origin: origin.clone(),
+        reason: error.to_string(),
+    })
+}
+
+fn allows(range: &HardRange, release: Release) -> Result<bool, PythonError> {
+    Ok(read_range(&range.range, &range.origin)?.contains(&release.version()))
+}
+
+/// The Python that a file wishes for: its text, and major and minor version.
+fn wish(project: &Project) -> Result<Option<Sourced<(String, (u64, u64))>>, PlanError> {
+    for folder in project.folders() {
+        for name in [".python-version", "runtime.txt", "Pipfile"] {
+            let file = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+            let Some(text) = project.read(&file)? else { continue };
+            for (index, line) in text.lines().enumerate() {
+                let line = line.trim().trim_start_matches("python-").trim_start_matches("cpython-");
+                let line = match name {
+                    "Pipfile" if line.starts_with("python_") => {
+                        line.split(['"', '\'']).nth(1).unwrap_or_default()
+                    }
+                    "Pipfile" => continue,
+                    _ => line,
+                };
+                let mut parts = line.split('.').map_while(|part| part.parse::<u64>().ok());
+                if let (Some(major), Some(minor)) = (parts.next(), parts.next()) {
+                    let origin = Origin::File(file, Some(index + 1));
+                    return Ok(Some(Sourced { value: (line.to_owned(), (major, minor)), origin }));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+#[derive(serde::Deserialize)]
+struct PyProject {
+    project: Option<ProjectTable>,
+}
+
+#[derive(serde::Deserialize)]
+struct ProjectTable {
+    #[serde(rename = "requires-python")]
+    requires_python: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Plan;
+
+    fn plan(files: &[(&str, &str)]) -> Result<Plan, PlanError> {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            fs_err::write(folder.path().join(path), text).unwrap();
+        }
+        let manage_py = djship_store::TreePath::parse("manage.py").unwrap();
+        Plan::for_project(&Project { folder: folder.path().to_owned(), manage_py })
+    }
+
+    #[test]
+    fn django_decides_when_nothing_else_does() {
+        let cases = [
+            ("Django", Release::Trixie),
+            ("Django==5.2.8", Release::Trixie),
+            ("django>=4.2,<5", Release::Bookworm),
+            ("Django==4.1.7", Release::Bookworm),
+            ("Django~=6.0", Release::Trixie),
+            ("Django>=7", Release::Trixie),
+        ];
+        for (line, release) in cases {
+            assert_eq!(plan(&[("requirements.txt", line)]).unwrap().release.value, release, "{line}");
+        }
+    }
+
+    #[test]
+    fn hard_ranges_that_exclude_everything_are_named() {
+        for line in ["Django==1.10.5", "Django==3.2.1"] {
+            let error = plan(&[("requirements.txt", line)]).unwrap_err();
+            let PlanError::Python(PythonError::NoneFits { ranges }) = error else { panic!("{error}") };
+            assert_eq!(ranges[0].origin, Origin::File("requirements.txt".into(), Some(1)));
+        }
+        let table = ("pyproject.toml", "[project]\nname='x'\nrequires-python='>=3.14'\n");
+        assert!(plan(&[("requirements.txt", "Django"), table]).is_err());
+    }
+
+    #[test]
+    fn wishes_are_met_or_said_to_be_unmet() {
+        let met = plan(&[("requirements.txt", "Django==5.2"), (".python-version", "3.11.4\n")]).unwrap();
+        assert_eq!((met.release.value, met.unmet_wish), (Release::Bookworm, None));
+        let unmet = plan(&[("requirements.txt", "Django==6.0"), (".python-version", "3.14\n")]).unwrap();
+        assert_eq!(unmet.release.value, Release::Trixie);
+        assert_eq!(unmet.unmet_wish.unwrap().value, "3.14");
+        let heroku =
+            plan(&[("requirements.txt", "Django==5.2"), ("runtime.txt", "python-3.11.9\r\n")]).unwrap();
+        assert_eq!(heroku.release.value, Release::Bookworm);
+    }
+}

@@ -1,0 +1,299 @@
+//! Which files of the project ship.
+//!
+//! `.dockerignore` decides by Docker's rule; without one, git's ignore files decide. After either, what must never
+//! ship is removed: version control, `.env` files, private keys, virtual environments, caches.
+
+mod docker_ignore;
+
+use std::path::{Path, PathBuf};
+
+use djship_store::{TreePath, tree::TreePathError};
+
+use docker_ignore::DockerIgnore;
+
+/// The longest file that is searched for a private key, in bytes: keys are small.
+const MAX_KEY_FILE: u64 = 64 << 10;
+
+/// What a project ships.
+#[derive(Debug, Default)]
+pub struct Selection {
+    /// Files and links in order of their path. Folders are not listed.
+    pub files: Vec<Selected>,
+    /// What stays behind, topmost folders only, in order.
+    pub left_out: Vec<(TreePath, LeftOut)>,
+}
+
+/// One file or link that ships.
+#[derive(Debug, Clone)]
+pub struct Selected {
+    /// Relative to the project.
+    pub path: TreePath,
+    /// On this machine.
+    pub source: PathBuf,
+}
+
+/// Why something stays behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LeftOut {
+    /// `.dockerignore` names it.
+    DockerIgnore,
+    /// A git ignore file names it.
+    GitIgnore,
+    /// Version control.
+    VersionControl,
+    /// A file of environment values.
+    Environment,
+    /// It holds a private key.
+    PrivateKey,
+    /// A virtual environment.
+    VirtualEnvironment,
+    /// A cache that a tool makes anew.
+    Cache,
+}
+
+/// A file that cannot be selected.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectionError {
+    /// Reading failed.
+    #[error("cannot read the project's files")]
+    Read(#[from] std::io::Error),
+    /// Walking the folder failed.
+    #[error("cannot read the project's files")]
+    Walk(#[from] ignore::Error),
+    /// A name that is not UTF-8.
+    #[error("cannot ship `{}`: its name is not UTF-8", path.display())]
+    Name {
+        /// The path, lossily printable.
+        path: PathBuf,
+    },
+    /// A path that a tree cannot hold.
+    #[error(transparent)]
+    Path(#[from] TreePathError),
+    /// A pattern that Docker would refuse as well.
+    #[error("cannot read `.dockerignore`, line {line}: `{pattern}` is no pattern: {reason}")]
+    Pattern {
+        /// Line, from 1.
+        line: usize,
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A socket, pipe or device.
+    #[error("cannot ship `{path}`: it is a socket, pipe or device")]
+    Special {
+        /// The path in the project.
+        path: TreePath,
+    },
+}
+
+impl Selection {
+    /// Selects the files of the project in `folder`.
+    pub fn of(folder: &Path) -> Result<Self, SelectionError> {
+        let docker = DockerIgnore::load(folder)?;
+        let mut selection = Self::default();
+        let kept = walk(folder, docker.is_none(), &mut |path, why| selection.left_out.push((path, why)))?;
+        for Selected { path, source } in kept {
+            if docker.as_ref().is_some_and(|docker| docker.excludes(&path)) {
+                selection.left_out.push((path, LeftOut::DockerIgnore));
+            } else if holds_private_key(&source)? {
+                selection.left_out.push((path, LeftOut::PrivateKey));
+            } else {
+                selection.files.push(Selected { path, source });
+            }
+        }
+        if docker.is_none() {
+            selection.left_out.extend(ignored_by_git(folder, &selection.files)?);
+        }
+        selection.left_out.sort();
+        Ok(selection)
+    }
+}
+
+/// All files and links that the always-rules and, with `git`, the ignore files leave.
+fn walk(
+    folder: &Path,
+    git: bool,
+    left_out: &mut dyn FnMut(TreePath, LeftOut),
+) -> Result<Vec<Selected>, SelectionError> {
+    let mut files = Vec::new();
+    // What the filter drops is noted by a second look at each folder: the filter must be `Send + 'static`.
+    let mut builder = ignore::WalkBuilder::new(folder);
+    builder.hidden(false).ignore(false).git_global(false).git_ignore(git).git_exclude(git).parents(git);
+    builder.require_git(false).follow_links(false).sort_by_file_name(Ord::cmp);
+    builder.filter_entry(|entry| entry.depth() == 0 || never_ships(entry.path()).is_none());
+    for entry in builder.build() {
+        let entry = entry?;
+        let relative = relative(folder, entry.path())?;
+        let Some(kind) = entry.file_type() else { continue };
+        if kind.is_dir() {
+            for inner in fs_err::read_dir(entry.path())? {
+                let inner = inner?.path();
+                if let Some(why) = never_ships(&inner) {
+                    left_out(
+                        self::relative(folder, &inner)?.ok_or(SelectionError::Name { path: inner })?,
+                        why,
+                    );
+                }
+            }
+            continue;
+        }
+        let Some(path) = relative else { continue };
+        if !kind.is_file() && !kind.is_symlink() {
+            return Err(SelectionError::Special { path });
+        }
+        files.push(Selected { path, source: entry.into_path() });
+    }
+    Ok(files)
+}
+
+/// What git's ignore files leave out, as the topmost paths.
+fn ignored_by_git(folder: &Path, kept: &[Selected]) -> Result<Vec<(TreePath, LeftOut)>, SelectionError> {
+    let all = walk(folder, false, &mut |_, _| {})?;
+    let is_kept = |path: &TreePath| kept.binary_search_by(|other| order(&other.path, path)).is_ok();
+    let holds_kept = |above: &str| kept.iter().any(|other| other.path.is_within(above));
+    let mut ignored: Vec<(TreePath, LeftOut)> = Vec::new();
+    for Selected { path, source } in all {
+        if is_kept(&path)
+            || ignored.last().is_some_and(|(top, _)| path.is_within(top.as_str()))
+            || holds_private_key(&source)?
+        {
+            continue;
+        }
+        let mut top = path;
+        while let Some(parent) = top.parent()
+            && !holds_kept(parent.as_str())
+        {
+            top = parent;
+        }
+        ignored.push((top, LeftOut::GitIgnore));
+    }
+    Ok(ignored)
+}
+
+/// The order of a walk that sorts by file name: component by component.
+fn order(a: &TreePath, b: &TreePath) -> std::cmp::Ordering {
+    a.as_str().split('/').cmp(b.as_str().split('/'))
+}
+
+fn relative(folder: &Path, path: &Path) -> Result<Option<TreePath>, SelectionError> {
+    let relative = path.strip_prefix(folder).unwrap_or(path);
+    if relative.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let text = relative.to_str().ok_or_else(|| SelectionError::Name { path: path.to_owned() })?;
+    Ok(Some(TreePath::parse(text)?))
+}
+
+/// Whether a path may never ship, whatever the ignore files say.
+fn never_ships(path: &Path) -> Option<LeftOut> {
+    let name = path.file_name()?.to_str()?;
+    let example = [".example", ".sample", ".template", ".dist"].iter().any(|end| name.ends_with(end));
+    match name {
+        ".git" | ".hg" | ".svn" => Some(LeftOut::VersionControl),
+        ".env" | ".envrc" => Some(LeftOut::Environment),
+        "__pycache__" | ".cache" | ".pytest_cache" | ".mypy_cache" | ".ruff_cache" | ".tox" | ".nox"
+        | ".coverage" | ".ipynb_checkpoints" => Some(LeftOut::Cache),
+        ".DS_Store" | "Thumbs.db" => Some(LeftOut::Cache),
+        name if name.starts_with(".env.") && !example && path.is_file() => Some(LeftOut::Environment),
+        name if path.extension().is_some_and(|end| end == "pyc") && !name.starts_with('.') => {
+            Some(LeftOut::Cache)
+        }
+        _ if path.join("pyvenv.cfg").is_file() => Some(LeftOut::VirtualEnvironment),
+        _ => None,
+    }
+}
+
+/// Whether a file begins like a private key (RFC 7468 and OpenSSH's form).
+fn holds_private_key(file: &Path) -> Result<bool, SelectionError> {
+    let metadata = fs_err::symlink_metadata(file)?;
+    let could = |end: &std::ffi::OsStr| {
+        ["pem", "key", "p8", "ppk"].iter().any(|known| end.eq_ignore_ascii_case(known))
+    };
+    let named = file.extension().is_some_and(could)
+        || file.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("id_"));
+    if !metadata.is_file() || !named || metadata.len() > MAX_KEY_FILE {
+        return Ok(false);
+    }
+    let bytes = fs_err::read(file)?;
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(text.lines().any(|line| {
+        line.starts_with("-----BEGIN ") && line.contains("PRIVATE KEY")
+            || line.starts_with("PuTTY-User-Key-File")
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn select(files: &[(&str, &str)]) -> (Vec<String>, Vec<(String, LeftOut)>) {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let file = folder.path().join(path);
+            fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+            fs_err::write(file, text).unwrap();
+        }
+        let selection = Selection::of(folder.path()).unwrap();
+        let files = selection.files.iter().map(|file| file.path.as_str().to_owned()).collect();
+        let left = selection.left_out.iter().map(|(path, why)| (path.as_str().to_owned(), *why)).collect();
+        (files, left)
+    }
+
+    #[test]
+    fn what_must_never_ship_stays_behind_whatever_the_ignore_file_says() {
+        let (files, left) = select(&[
+            (".dockerignore", "!.env\n"),
+            (".env", "SECRET_KEY=x"),
+            (".env.production", "SECRET_KEY=x"),
+            (".env.example", "SECRET_KEY="),
+            ("manage.py", ""),
+            ("certs/site.key", "-----BEGIN PRIVATE KEY-----\n"),
+            ("certs/site.pem", "-----BEGIN CERTIFICATE-----\n"),
+            ("venv/pyvenv.cfg", ""),
+            ("app/__pycache__/a.pyc", ""),
+            (".git/config", ""),
+        ]);
+        assert_eq!(files, [".dockerignore", ".env.example", "certs/site.pem", "manage.py"]);
+        let left: Vec<_> = left.iter().map(|(path, why)| (path.as_str(), *why)).collect();
+        assert_eq!(
+            left,
+            [
+                (".env", LeftOut::Environment),
+                (".env.production", LeftOut::Environment),
+                (".git", LeftOut::VersionControl),
+                ("app/__pycache__", LeftOut::Cache),
+                ("certs/site.key", LeftOut::PrivateKey),
+                ("venv", LeftOut::VirtualEnvironment),
+            ]
+        );
+    }
+
+    #[test]
+    fn git_ignore_files_decide_without_a_docker_ignore() {
+        let (files, left) = select(&[
+            (".gitignore", "*.log\n/media/\n"),
+            ("a.log", ""),
+            ("media/x/y.png", ""),
+            ("media/z.png", ""),
+            ("site/manage.py", ""),
+            ("site/media/keep.png", ""),
+        ]);
+        assert_eq!(files, [".gitignore", "site/manage.py", "site/media/keep.png"]);
+        let left: Vec<_> = left.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(left, ["a.log", "media"]);
+    }
+
+    #[test]
+    fn docker_ignore_replaces_git_ignore() {
+        let (files, _) = select(&[
+            (".gitignore", "static/\n"),
+            (".dockerignore", "*.md\n!README.md\n"),
+            ("static/a.css", ""),
+            ("README.md", ""),
+            ("docs/a.md", ""),
+            ("NOTES.md", ""),
+        ]);
+        assert_eq!(files, [".dockerignore", ".gitignore", "README.md", "docs/a.md", "static/a.css"]);
+    }
+}

@@ -1,0 +1,197 @@
+//! What happens, told to whoever shows it. The words are not here: they belong to the command line.
+
+use std::time::Duration;
+
+use djship_store::TreePath;
+
+use crate::facts::Facts;
+use crate::plan::Plan;
+use crate::project::selection::LeftOut;
+
+/// The stages of a build, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Reading the folder and deciding.
+    Plan,
+    /// The Debian root.
+    Base,
+    /// Installing the dependencies.
+    Builder,
+    /// Asking Django.
+    Facts,
+    /// Putting together what ships.
+    Context,
+    /// Layers, config, checks.
+    Image,
+}
+
+impl Stage {
+    /// All stages in order.
+    pub const ALL: [Self; 6] =
+        [Self::Plan, Self::Base, Self::Builder, Self::Facts, Self::Context, Self::Image];
+}
+
+/// Something worth saying within a stage.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Note<'a> {
+    /// The plan is made.
+    Planned(&'a Plan),
+    /// The package index is at hand.
+    Index {
+        /// Debian's codename.
+        codename: &'a str,
+        /// When the archive made the newest of its indexes, in seconds since 1970.
+        date: u64,
+        /// Why the archive could not be asked whether there are newer ones, when it was time to.
+        unreached: Option<String>,
+    },
+    /// A root file system is at hand.
+    Root {
+        /// What it is for.
+        what: Root,
+        /// Number of packages.
+        packages: usize,
+        /// Bytes in regular files; 0 where it was not counted.
+        size: u64,
+        /// It was there already.
+        reused: bool,
+    },
+    /// Something must be compiled, so the toolchain comes in.
+    MustCompile {
+        /// The distributions without a wheel, as the installer names them.
+        distributions: Vec<String>,
+    },
+    /// The dependencies are installed.
+    Installed {
+        /// Number of distributions.
+        distributions: usize,
+        /// Why they were installed anew; `None` when they were reused.
+        because: Option<Because>,
+    },
+    /// A run-time library was found to be needed.
+    Library {
+        /// The library's name.
+        soname: String,
+        /// Who needs it.
+        needed_by: TreePath,
+        /// The Debian package that ships it.
+        package: String,
+    },
+    /// What Django said.
+    Facts {
+        /// All of it.
+        facts: &'a Facts,
+        /// Why it was asked again; `None` when the answers were reused.
+        because: Option<Because>,
+    },
+    /// What stays behind.
+    LeftOut(&'a [(TreePath, LeftOut)]),
+    /// Static files are collected.
+    Static {
+        /// Number of files.
+        files: usize,
+        /// Bytes.
+        size: u64,
+        /// Where they are in the image.
+        root: String,
+        /// Why they were collected again; `None` when they were reused.
+        because: Option<Because>,
+    },
+    /// Static files are not collected.
+    NoStatic(NoStatic),
+    /// djship adds something that the project does not bring.
+    Supplied {
+        /// Name of the distribution.
+        name: &'a str,
+        /// Version.
+        version: String,
+    },
+    /// A Python file that ships cannot be compiled.
+    SyntaxError {
+        /// The path in the image.
+        path: String,
+        /// Line, from 1.
+        line: Option<u64>,
+        /// What Python says.
+        message: String,
+    },
+    /// The finished image passed a check.
+    Checked(Check),
+}
+
+/// A root file system's purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Root {
+    /// What ships.
+    Production,
+    /// Installs wheels.
+    Installer,
+    /// Compiles.
+    Toolchain,
+    /// Runs a database server.
+    Service,
+}
+
+/// Why something is done again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Because {
+    /// It was never done.
+    First,
+    /// A file, a setting or a tool changed that it depends on.
+    InputsChanged,
+}
+
+/// Why there are no static files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoStatic {
+    /// `django.contrib.staticfiles` is not installed.
+    AppMissing,
+    /// The storage is not a file system.
+    NotAFileSystem,
+}
+
+/// A check that the finished image passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// Nothing that the definition of clean excludes.
+    Clean,
+    /// Every file is readable by the run user and by an arbitrary user.
+    Permissions,
+    /// Django starts and its modules import as the run user.
+    Starts,
+}
+
+/// Where a long transfer or loop stands.
+#[derive(Debug, Clone, Copy)]
+pub enum Progress {
+    /// So many packages and bytes are to be fetched.
+    Expect {
+        /// Number of packages.
+        packages: usize,
+        /// Bytes to download.
+        bytes: u64,
+    },
+    /// Bytes came in.
+    Bytes(u64),
+    /// A package is unpacked.
+    Package,
+    /// It is over.
+    Done,
+}
+
+/// Is told what happens.
+pub trait Reporter: Sync {
+    /// A stage begins.
+    fn stage(&self, stage: Stage);
+    /// Something worth saying.
+    fn note(&self, note: Note<'_>);
+    /// Progress within a stage.
+    fn progress(&self, progress: Progress);
+    /// A line that a child process wrote.
+    fn output(&self, line: &str);
+}
+
+/// How long each stage took.
+#[derive(Debug, Clone, Default)]
+pub struct Times(pub Vec<(Stage, Duration)>);

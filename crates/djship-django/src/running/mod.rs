@@ -1,0 +1,167 @@
+//! Running a production image, as Docker would: read-only root, volumes on what the project writes to, the host's network.
+
+pub mod first_look;
+mod ports;
+mod volumes;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use djship_engine::{Container, Network, RunUser};
+use djship_oci::{Image, ImageConfig};
+
+pub use ports::Holder;
+pub use volumes::remove as remove_volumes;
+
+use crate::build::mounted;
+use crate::tools::Tools;
+
+/// How a container of an image is run.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The container's name: its volumes are found again by it.
+    pub name: String,
+    /// Variables; they win over the image's.
+    pub env: BTreeMap<String, String>,
+    /// Where the server listens.
+    pub publish: SocketAddr,
+    /// Mounts that were asked for.
+    pub mounts: Vec<Mount>,
+    /// Another user than the image's.
+    pub user: Option<RunUser>,
+    /// Make the image's volumes read-only as well.
+    pub read_only: bool,
+    /// Empty temporary file systems.
+    pub tmpfs: Vec<PathBuf>,
+    /// Arguments of the entry point; the image's own when empty.
+    pub command: Vec<String>,
+    /// Further names in `/etc/hosts`.
+    pub hosts: Vec<(IpAddr, String)>,
+    /// Where the container's volumes are, when they are thrown away with it.
+    pub volumes: Option<PathBuf>,
+}
+
+/// A folder of the host, or a named volume, in the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// The host's folder or file, absolute.
+    pub source: PathBuf,
+    /// The place in the container, absolute.
+    pub target: PathBuf,
+    /// Nothing may be changed.
+    pub read_only: bool,
+}
+
+/// Why an image cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Somebody listens there.
+    #[error("cannot listen on {address}: the port is in use")]
+    PortInUse {
+        /// The address.
+        address: SocketAddr,
+        /// Who, where that can be seen.
+        holder: Option<Holder>,
+    },
+    /// The kernel refuses the address.
+    #[error("cannot listen on {address}")]
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The image names a user that is no pair of numbers.
+    #[error("cannot run as `{user}`: only numeric users are supported")]
+    User {
+        /// As it is written.
+        user: String,
+    },
+    /// A volume cannot be prepared.
+    #[error("cannot prepare the volume `{}`", path.display())]
+    Volume {
+        /// The folder on the host.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A one-off container failed to run.
+    #[error(transparent)]
+    Child(#[from] crate::child::ChildError),
+}
+
+/// The commands of the entry point that are guarded; everything else is a one-off.
+const OWN_COMMANDS: &[&str] = &["web", "worker", "beat", "release", "migrate"];
+
+/// The container of an image with these options.
+pub fn container(tools: &Tools<'_>, image: &Image, options: &RunOptions) -> Result<Container, RunError> {
+    let config = &image.config;
+    let command = if options.command.is_empty() { &config.command } else { &options.command };
+    let serves = command.first().is_some_and(|first| first == "web");
+    if serves {
+        ports::check_free(options.publish)?;
+    }
+    let mut container = Container::new(mounted(image), config.entrypoint.iter().chain(command).cloned());
+    container.network = Network::Host;
+    container.user = options.user.map_or_else(|| user(config), Ok)?;
+    container.cwd =
+        if config.working_dir.is_empty() { "/".into() } else { config.working_dir.clone().into() };
+    container.hostname = options.name.chars().take(63).collect();
+    for (name, value) in config.env.iter().chain(&options.env) {
+        container.env(name, value);
+    }
+    container.env.entry("HOME".to_owned()).or_insert_with(|| "/tmp".to_owned());
+    if serves {
+        container.env("PORT", options.publish.port().to_string());
+        container.env("DJSHIP_BIND", options.publish.ip().to_string());
+    }
+    if command.first().is_some_and(|first| OWN_COMMANDS.contains(&first.as_str())) {
+        // Needs no more of the host than its network.
+        container.ptrace = false;
+    }
+    volumes::mount(tools, image, options, &mut container)?;
+    for target in &options.tmpfs {
+        container.tmpfs(target, 0o1777, None);
+    }
+    container.file("/etc/hosts", hosts(&options.hosts));
+    if Path::new("/etc/resolv.conf").exists() {
+        container.bind_read_only("/etc/resolv.conf", "/etc/resolv.conf");
+    }
+    Ok(container)
+}
+
+/// Reads `UID[:GID]`; the group is the user's number when it is missing, as in our images.
+pub fn parse_user(text: &str) -> Result<RunUser, RunError> {
+    let wrong = || RunError::User { user: text.to_owned() };
+    let (uid, gid) = text.split_once(':').unwrap_or((text, text));
+    Ok(RunUser { uid: uid.parse().map_err(|_| wrong())?, gid: gid.parse().map_err(|_| wrong())? })
+}
+
+fn user(config: &ImageConfig) -> Result<RunUser, RunError> {
+    parse_user(if config.user.is_empty() { "0:0" } else { &config.user })
+}
+
+/// The host's own names, and ours before them.
+fn hosts(further: &[(IpAddr, String)]) -> String {
+    let mut text: String = further.iter().map(|(address, name)| format!("{address}\t{name}\n")).collect();
+    match fs_err::read_to_string("/etc/hosts") {
+        Ok(own) => text.push_str(&own),
+        Err(_) => text.push_str("127.0.0.1\tlocalhost\n::1\tlocalhost\n"),
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_numbers() {
+        assert_eq!(parse_user("12345:0").unwrap(), RunUser { uid: 12345, gid: 0 });
+        assert_eq!(parse_user("1000").unwrap(), RunUser { uid: 1000, gid: 1000 });
+        assert!(parse_user("www-data").is_err());
+    }
+}

@@ -1,0 +1,58 @@
+//! What every stage works with.
+
+use std::path::PathBuf;
+
+use djship_engine::{Engine, HostOwner};
+use djship_store::Store;
+use djship_store::fetch::Fetcher;
+
+use crate::report::Reporter;
+
+/// What every stage works with: where bytes are kept, what runs containers, what fetches, what the host says, and who
+/// is told.
+pub struct Tools<'a> {
+    /// Bytes at rest.
+    pub store: &'a Store,
+    /// Runs containers.
+    pub engine: &'a Engine,
+    /// Downloads.
+    pub fetcher: &'a Fetcher,
+    /// What the host says.
+    pub host: &'a Host,
+    /// Who is told.
+    pub reporter: &'a dyn Reporter,
+}
+
+impl std::fmt::Debug for Tools<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tools").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+/// What the host says that a build depends on. None of it ships.
+#[derive(Debug, Clone, Default)]
+pub struct Host {
+    /// Who containers run as when djship itself is root.
+    pub owner: Option<HostOwner>,
+    /// The certificates that the host trusts.
+    pub ca_bundle: Option<PathBuf>,
+    /// Variables that tell pip, uv and proxies where packages are.
+    pub installer: Vec<(String, String)>,
+    /// pip's own configuration files, weakest first.
+    pub pip_configuration: Vec<PathBuf>,
+    /// Where the Debian archives are.
+    pub debian: DebianSources,
+}
+
+/// Where the Debian archives are.
+#[derive(Debug, Clone, Default)]
+pub struct DebianSources {
+    /// The main archive, when a setting names it.
+    pub main: Option<String>,
+    /// The security archive, when a setting names it.
+    pub security: Option<String>,
+    /// Further keyrings.
+    pub keyrings: Vec<PathBuf>,
+    /// Fetch the indexes again even if they are recent.
+    pub refresh: bool,
+}

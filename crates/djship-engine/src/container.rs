@@ -1,0 +1,246 @@
+//! What a container is to be: plain data, made by the caller, read by [`crate::Engine`].
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The whole description of one container.
+///
+/// Paths of the host are absolute and UTF-8; targets are absolute paths inside the container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches, each named where it is set")]
+pub struct Container {
+    /// Read-only folders that make up the root, first is topmost.
+    pub lowers: Vec<PathBuf>,
+    /// Where changes to the root go; without it the root is read-only.
+    pub upper: Option<Upper>,
+    /// Folders and files of the host that appear inside.
+    pub binds: Vec<Bind>,
+    /// Fresh file systems in memory. [`Container::new`] asks for `/tmp`, `/run` and `/dev/shm`.
+    pub tmpfs: Vec<Tmpfs>,
+    /// Small read-only files whose content the caller gives.
+    pub files: Vec<InlineFile>,
+    /// Program and arguments. A program without a slash is searched for in the `PATH` of `env`.
+    pub argv: Vec<String>,
+    /// The whole environment; nothing is inherited.
+    pub env: BTreeMap<String, String>,
+    /// Working folder inside.
+    pub cwd: PathBuf,
+    /// Who the program is, as seen inside.
+    pub user: RunUser,
+    /// Which ids of the host stand behind the ids inside.
+    pub id_map: IdMap,
+    /// Overrides [`crate::Engine::host_owner`] for this container.
+    pub host_owner: Option<HostOwner>,
+    /// Host name inside.
+    pub hostname: String,
+    /// Which network the container sees.
+    pub network: Network,
+    /// Where the three standard streams go. Ignored when `tty` is set.
+    pub stdio: Streams,
+    /// Give the program a terminal of its own; [`crate::Running::attach_terminal`] drives it.
+    pub tty: bool,
+    /// Whether `socket(AF_UNIX)` is allowed. On the host's network, abstract sockets of the host are reachable through it
+    /// on kernels before 6.12 (later ones confine them); refuse it for programs of strangers.
+    pub unix_sockets: bool,
+    /// Whether `ptrace` and its relatives are allowed (debuggers, profilers).
+    pub ptrace: bool,
+}
+
+/// The two folders of a writable overlay. Both on one file system, owned by the user that the container runs as.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Upper {
+    /// Receives what changes.
+    pub upper: PathBuf,
+    /// Work space of the kernel; empty at the start.
+    pub work: PathBuf,
+    /// Skip every sync to disk. For work that is thrown away when the machine crashes.
+    pub volatile: bool,
+}
+
+/// A folder or file of the host that appears inside.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Bind {
+    /// Path on the host.
+    pub source: PathBuf,
+    /// Path inside.
+    pub target: PathBuf,
+    /// Refuse every change, also in file systems mounted below the source.
+    pub read_only: bool,
+}
+
+/// A file system in memory.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Tmpfs {
+    /// Path inside.
+    pub target: PathBuf,
+    /// Mode of its top folder, such as `0o1777`.
+    pub mode: u32,
+    /// Most bytes it may hold; `None` is the kernel's default, half of the memory.
+    pub size: Option<u64>,
+}
+
+/// A read-only file given by content, such as `/etc/hosts`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InlineFile {
+    /// Path inside.
+    pub target: PathBuf,
+    /// What it holds.
+    pub content: Vec<u8>,
+}
+
+/// A user and group, as seen inside the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunUser {
+    /// User id inside.
+    pub uid: u32,
+    /// Group id inside.
+    pub gid: u32,
+}
+
+/// A user and group of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostOwner {
+    /// User id on the host.
+    pub uid: u32,
+    /// Group id on the host.
+    pub gid: u32,
+}
+
+impl HostOwner {
+    /// Ids that no user has: outside every range that distributions, `useradd` and systemd hand out. For containers started
+    /// by root that work on nothing a real user owns.
+    pub const NOBODY_ELSE: Self = Self { uid: 1_900_000_000, gid: 1_900_000_000 };
+}
+
+/// How ids inside map to ids of the host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IdMap {
+    /// One user: [`Container::user`] inside is the invoking user (or the host owner) outside; no other id exists. Needs no
+    /// preparation of the host.
+    #[default]
+    Single,
+    /// Ids `0..=65535` exist inside. `invoker` inside is the invoking user (or the host owner); the others are subordinate
+    /// ids, taken in order. Ordinary users need `newuidmap`, `newgidmap` and ranges in `/etc/subuid` and `/etc/subgid`.
+    Range {
+        /// Subordinate user ids.
+        uids: IdRange,
+        /// Subordinate group ids.
+        gids: IdRange,
+        /// The invoking user, as seen inside.
+        invoker: RunUser,
+    },
+}
+
+/// Consecutive ids of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdRange {
+    /// The first id.
+    pub first: u32,
+    /// How many; at least 65535 for [`IdMap::Range`].
+    pub count: u32,
+}
+
+/// Which network a container sees.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Network {
+    /// The host's own.
+    #[default]
+    Host,
+    /// A network of its own that holds nothing but a loopback device.
+    None,
+}
+
+/// Where one standard stream goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stdio {
+    /// The calling process' own stream.
+    #[default]
+    Inherit,
+    /// Nowhere.
+    Null,
+    /// A pipe; take the other end from [`crate::Running`].
+    Piped,
+}
+
+/// The three standard streams.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Streams {
+    /// Standard input.
+    pub stdin: Stdio,
+    /// Standard output.
+    pub stdout: Stdio,
+    /// Standard error.
+    pub stderr: Stdio,
+}
+
+impl Streams {
+    /// All three go nowhere.
+    pub const NULL: Self = Self { stdin: Stdio::Null, stdout: Stdio::Null, stderr: Stdio::Null };
+}
+
+impl Container {
+    /// A container with a read-only root made of `lowers` (first is topmost), on the host's network, with the caller's
+    /// streams, running `argv` as 1000:1000.
+    pub fn new<P, A>(lowers: impl IntoIterator<Item = P>, argv: impl IntoIterator<Item = A>) -> Self
+    where
+        P: Into<PathBuf>,
+        A: Into<String>,
+    {
+        let tmpfs = |target: &str, mode| Tmpfs { target: target.into(), mode, size: None };
+        Self {
+            lowers: lowers.into_iter().map(Into::into).collect(),
+            upper: None,
+            binds: Vec::new(),
+            tmpfs: vec![tmpfs("/tmp", 0o1777), tmpfs("/run", 0o755), tmpfs("/dev/shm", 0o1777)],
+            files: Vec::new(),
+            argv: argv.into_iter().map(Into::into).collect(),
+            env: BTreeMap::from([(
+                "PATH".to_owned(),
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+            )]),
+            cwd: "/".into(),
+            user: RunUser { uid: 1000, gid: 1000 },
+            id_map: IdMap::Single,
+            host_owner: None,
+            hostname: "djship".to_owned(),
+            network: Network::Host,
+            stdio: Streams::default(),
+            tty: false,
+            unix_sockets: true,
+            ptrace: false,
+        }
+    }
+
+    /// Sets one variable of the environment.
+    pub fn env(&mut self, name: impl Into<String>, value: impl Into<String>) -> &mut Self {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Shows a folder or file of the host read-only.
+    pub fn bind_read_only(&mut self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> &mut Self {
+        self.binds.push(Bind { source: source.into(), target: target.into(), read_only: true });
+        self
+    }
+
+    /// Shows a folder or file of the host, writable.
+    pub fn bind(&mut self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> &mut Self {
+        self.binds.push(Bind { source: source.into(), target: target.into(), read_only: false });
+        self
+    }
+
+    /// Adds a file system in memory, or changes the one already asked for at that target.
+    pub fn tmpfs(&mut self, target: impl Into<PathBuf>, mode: u32, size: Option<u64>) -> &mut Self {
+        let target = target.into();
+        self.tmpfs.retain(|other| other.target != target);
+        self.tmpfs.push(Tmpfs { target, mode, size });
+        self
+    }
+
+    /// Adds a read-only file with the given content.
+    pub fn file(&mut self, target: impl Into<PathBuf>, content: impl Into<Vec<u8>>) -> &mut Self {
+        self.files.push(InlineFile { target: target.into(), content: content.into() });
+        self
+    }
+}

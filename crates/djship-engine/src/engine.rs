@@ -1,0 +1,239 @@
+//! Starts containers. Safe from any thread of any process: between fork and exec nothing of ours runs.
+
+use std::{
+    io,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::process::CommandExt as _,
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use rustix::{
+    fs::{MemfdFlags, memfd_create},
+    process::{Pid, PidfdFlags, pidfd_open},
+};
+use serde::Serialize;
+
+use crate::{
+    assignment::{Assignment, Workload},
+    container::{Container, HostOwner, Network},
+    control::{self, Event},
+    error::StartError,
+    identity,
+    inside::{ARGV0, Role},
+    mount_points,
+    running::{Process, Running},
+    scratch::ScratchFolder,
+    streams::{self, Prepared},
+};
+
+/// Our own binary, whatever its name is now.
+const OWN_BINARY: &str = "/proc/self/exe";
+
+/// Starts containers.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    /// A folder in which each container gets a small work space of its own while it runs.
+    pub scratch: PathBuf,
+    /// Who containers run as on the host when djship itself is root. Ordinary users always run them as themselves.
+    pub host_owner: Option<HostOwner>,
+    /// Mount the root as kernels before 6.5 need it. For tests of that path.
+    #[doc(hidden)]
+    pub old_mount_call: bool,
+}
+
+impl Engine {
+    /// An engine that keeps its work spaces in `scratch`, an existing folder.
+    pub fn new(scratch: impl Into<PathBuf>) -> Self {
+        Self { scratch: scratch.into(), host_owner: None, old_mount_call: false }
+    }
+
+    /// Sets who containers run as on the host when djship itself is root.
+    #[must_use]
+    pub fn with_host_owner(mut self, owner: HostOwner) -> Self {
+        self.host_owner = Some(owner);
+        self
+    }
+
+    /// Starts a container, and returns once its program was executed.
+    ///
+    /// The container ends when its program ends, when the returned handle is dropped, and when this process ends in
+    /// whatever way.
+    pub fn start(&self, container: &Container) -> Result<Running, StartError> {
+        check_words(container)?;
+        let identity = identity::decide(container, self.host_owner)?;
+        let parent = canonical(&self.scratch)?;
+        let scratch = ScratchFolder::new(&parent)?;
+        let mounts = mount_points::plan(container, &scratch)?;
+        let mut lowers = vec![scratch.stubs()];
+        for lower in &container.lowers {
+            lowers.push(canonical(lower)?);
+        }
+        let mut upper = container.upper.clone();
+        if let Some(upper) = &mut upper {
+            upper.upper = canonical(&upper.upper)?;
+            upper.work = canonical(&upper.work)?;
+        }
+        let owner = identity.owner;
+        let own_network = container.network == Network::None;
+        let workload = workload(container);
+        let assignment = Assignment {
+            identity,
+            lowers,
+            upper,
+            landing: scratch.landing(),
+            old_mount_call: self.old_mount_call,
+            own_network,
+            hostname: container.hostname.clone(),
+            mounts,
+            workload: workload.clone(),
+        };
+        let streams = if container.tty { crate::container::Streams::NULL } else { container.stdio };
+        let prepared = streams::prepare(streams)?;
+        let process = launch(Path::new(OWN_BINARY), Role::Stage, &assignment, prepared, container.tty)?;
+        Ok(Running::new(process, Some(scratch), owner, workload))
+    }
+}
+
+fn workload(container: &Container) -> Workload {
+    Workload {
+        argv: container.argv.clone(),
+        env: container.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        cwd: container.cwd.clone(),
+        uid: container.user.uid,
+        gid: container.user.gid,
+        tty: container.tty,
+        unix_sockets: container.unix_sockets,
+        ptrace: container.ptrace,
+        host_network: container.network == Network::Host,
+    }
+}
+
+/// Executes a stage, hands it what it needs, and waits until the program runs or something failed.
+pub(crate) fn launch(
+    binary: &Path,
+    role: Role,
+    assignment: &impl Serialize,
+    streams: Prepared,
+    tty: bool,
+) -> Result<Process, StartError> {
+    let failed = |verb| move |source: io::Error| StartError::Spawn { verb, source };
+    let file = write_assignment(assignment).map_err(failed("write its description"))?;
+    let (ours, theirs) = control::pair().map_err(io::Error::from).map_err(failed("make a socket pair"))?;
+    let mut stage = Command::new(binary)
+        .arg0(ARGV0)
+        .arg(role.name())
+        .env_clear()
+        .stdin(file)
+        .stdout(theirs)
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(failed("execute the djship binary again"))?;
+    let mut descriptors: Vec<_> = streams.theirs.iter().map(OwnedFd::as_fd).collect();
+    let stdin = io::stdin();
+    if tty && rustix::termios::isatty(&stdin) {
+        // So that it can be put in order again even when this process is killed.
+        descriptors.push(stdin.as_fd());
+    }
+    // A stage that is already gone says more itself.
+    let _ = control::send_descriptors(ours.as_fd(), &descriptors);
+    drop(streams.theirs);
+    let started = await_start(&ours, &mut stage);
+    // The stage ends as soon as it gave birth; nothing is left to wait for.
+    let stage = stage.wait().map_err(failed("wait for the stage"));
+    let (pidfd, pid, terminal) = match started {
+        Ok(Some(started)) => started,
+        Ok(None) => return Err(StartError::Lost { stage: stage?.to_string() }),
+        Err(error) => return Err(error),
+    };
+    Ok(Process::new(pid, pidfd, ours, streams.ours, terminal))
+}
+
+type Started = (OwnedFd, Pid, Option<OwnedFd>);
+
+fn await_start(socket: &OwnedFd, stage: &mut Child) -> Result<Option<Started>, StartError> {
+    let mut born: Option<(OwnedFd, Pid)> = None;
+    let mut terminal = None;
+    let failed = |verb| move |errno| StartError::Spawn { verb, source: io::Error::from(errno) };
+    let result = loop {
+        match control::receive_event(socket.as_fd(), true) {
+            Ok(Some((Event::Born { pid }, _))) => {
+                // Our own child, and nobody else waits for it: the number cannot have been given away.
+                let opened = Pid::from_raw(pid).map(|pid| (pidfd_open(pid, PidfdFlags::empty()), pid));
+                match opened {
+                    Some((Ok(pidfd), pid)) => born = Some((pidfd, pid)),
+                    Some((Err(errno), _)) => break Err(failed("watch the container's first process")(errno)),
+                    None => break Ok(None),
+                }
+            }
+            Ok(Some((Event::Terminal, descriptor))) => terminal = descriptor,
+            Ok(Some((Event::Started, _))) => break Ok(born.take().map(|(pidfd, pid)| (pidfd, pid, terminal))),
+            Ok(Some((Event::Failed(fault), _))) => break Err(StartError::Setup(fault)),
+            Ok(Some((Event::NotRunnable(reason, program), _))) => break Err(StartError::Program { program, reason }),
+            Ok(Some((Event::Ended(_), _)) | None) => break Ok(None),
+            Err(errno) => break Err(failed("hear from the container")(errno)),
+        }
+    };
+    if result.as_ref().is_ok_and(Option::is_some) {
+        return result;
+    }
+    // Nothing may be left of a start that failed.
+    let _ = stage.kill();
+    if let Some((pidfd, _)) = born {
+        crate::running::kill_and_reap(&pidfd);
+    }
+    result
+}
+
+fn write_assignment(assignment: &impl Serialize) -> io::Result<OwnedFd> {
+    use io::{Seek as _, Write as _};
+    let mut file = std::fs::File::from(memfd_create("djship-assignment", MemfdFlags::CLOEXEC)?);
+    serde_json::to_writer(io::BufWriter::new(&file), assignment)?;
+    file.flush()?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
+fn canonical(path: &Path) -> Result<PathBuf, StartError> {
+    fs_err::canonicalize(path).map_err(|source| StartError::Source { path: path.to_owned(), source })
+}
+
+/// The kernel takes no zero bytes, and the assignment no paths that are not UTF-8.
+fn check_words(container: &Container) -> Result<(), StartError> {
+    if container.lowers.is_empty() {
+        return Err(StartError::NoRoot);
+    }
+    check_program(&container.argv, container.env.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+    let binds = container.binds.iter().flat_map(|bind| [&bind.source, &bind.target]);
+    let targets = container.tmpfs.iter().map(|tmpfs| &tmpfs.target);
+    let files = container.files.iter().map(|file| &file.target);
+    let uppers = container.upper.iter().flat_map(|upper| [&upper.upper, &upper.work]);
+    let all = container.lowers.iter().chain(binds).chain(targets).chain(files).chain(uppers);
+    for path in all.chain([&container.cwd]) {
+        if path.to_str().is_none_or(|text| text.contains('\0')) {
+            return Err(StartError::Unspeakable { what: "path", value: path.to_string_lossy().into_owned() });
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn check_program<'a>(
+    argv: &[String],
+    env: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), StartError> {
+    if argv.first().is_none_or(String::is_empty) {
+        return Err(StartError::NoProgram);
+    }
+    if let Some(argument) = argv.iter().find(|argument| argument.contains('\0')) {
+        return Err(StartError::Unspeakable { what: "argument", value: argument.clone() });
+    }
+    for (name, value) in env {
+        // The name alone: the value may be a secret.
+        if name.contains(['\0', '=']) || name.is_empty() || value.contains('\0') {
+            return Err(StartError::Unspeakable { what: "variable", value: name.to_owned() });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! The root: an overlay of layers, each named by a handle instead of its path, so that neither the length nor the signs in a
+//! path nor the rights on the way to it matter.
+
+use std::os::fd::OwnedFd;
+
+use rustix::{
+    fs::{Mode, OFlags, openat},
+    io::Errno,
+    mount::{MountAttrFlags, MountFlags, UnmountFlags, mount as mount_call, unmount},
+};
+
+use super::{
+    mount_calls::{self, Described, Refusal},
+    sources::{Opened, handle_path},
+};
+use crate::{
+    assignment::Assignment,
+    error::{Fault, Step},
+};
+
+/// Mounts the root; it is nowhere yet.
+pub(super) fn mount(assignment: &Assignment, sources: &Opened) -> Result<OwnedFd, Fault> {
+    let volatile = assignment.upper.as_ref().is_some_and(|upper| upper.volatile);
+    let newer = if assignment.old_mount_call { Ok(None) } else { by_context(sources, volatile) };
+    let mounted = match newer {
+        Ok(Some(mounted)) => return Ok(mounted),
+        Ok(None) => by_call(sources, volatile),
+        Err(refusal) => Err(refusal),
+    };
+    mounted.map_err(|refusal| Fault {
+        step: Step::MountRoot,
+        subject: None,
+        errno: Some(refusal.errno.raw_os_error()),
+        detail: refusal.explanation,
+    })
+}
+
+/// With one call for each layer; `None` where the kernel is older than 6.5.
+fn by_context(sources: &Opened, volatile: bool) -> Result<Option<OwnedFd>, Refusal> {
+    let overlay = Described::new("overlay")?;
+    for (number, lower) in sources.lowers.iter().enumerate() {
+        match overlay.set("lowerdir+", &handle_path(lower).to_string_lossy()) {
+            Ok(_) => {}
+            Err(Refusal { errno: Errno::INVAL, .. }) if number == 0 => return Ok(None),
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    let mut attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
+    if let Some((upper, work)) = &sources.upper {
+        overlay.set("upperdir", &handle_path(upper).to_string_lossy())?;
+        overlay.set("workdir", &handle_path(work).to_string_lossy())?;
+        if volatile {
+            overlay.flag("volatile")?;
+        }
+    } else {
+        attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY;
+    }
+    // The same marks in layers whoever makes them: without it, root would use names that users cannot write.
+    overlay.flag("userxattr")?;
+    overlay.create(attributes).map(Some)
+}
+
+/// With the older call, which takes everything in one page of text and needs a place to mount on. Handles are short, so more
+/// than two hundred layers fit.
+fn by_call(sources: &Opened, volatile: bool) -> Result<OwnedFd, Refusal> {
+    let lowers: Vec<_> =
+        sources.lowers.iter().map(|lower| handle_path(lower).to_string_lossy().into_owned()).collect();
+    let mut options = format!("userxattr,lowerdir={}", lowers.join(":"));
+    let mut flags = MountFlags::NODEV | MountFlags::NOSUID;
+    if let Some((upper, work)) = &sources.upper {
+        let (upper, work) = (handle_path(upper), handle_path(work));
+        options += &format!(",upperdir={},workdir={}", upper.display(), work.display());
+        if volatile {
+            options += ",volatile";
+        }
+    } else {
+        flags |= MountFlags::RDONLY;
+    }
+    let place = handle_path(&sources.landing);
+    let plain = |errno| Refusal { errno, explanation: None };
+    let options = std::ffi::CString::new(options).map_err(|_| plain(Errno::INVAL))?;
+    mount_call("overlay", &place, "overlay", flags, options.as_c_str()).map_err(plain)?;
+    // The handle of the landing folder still leads below the new mount; going up and down again leads onto it.
+    let landing = openat(&sources.landing, "../landing", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(plain)?;
+    let copy = mount_calls::open_clone(std::os::fd::AsFd::as_fd(&landing)).map_err(plain)?;
+    unmount(handle_path(&landing), UnmountFlags::DETACH).map_err(plain)?;
+    Ok(copy)
+}

@@ -1,0 +1,69 @@
+//! The work space of one container in the caller's scratch folder; removed when the container is over.
+
+use std::{
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use crate::error::StartError;
+
+/// A folder of our own below the caller's scratch folder:
+///
+/// ```text
+/// container-<pid>-<number>/stubs     layer of mount points
+///                          files     content of inline files
+///                          landing   the new root is mounted here for a moment
+/// ```
+#[derive(Debug)]
+pub(crate) struct ScratchFolder {
+    path: PathBuf,
+}
+
+impl ScratchFolder {
+    pub(crate) fn new(parent: &Path) -> Result<Self, StartError> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let path = parent.join(format!("container-{}-{number}", std::process::id()));
+            match std::fs::DirBuilder::new().mode(0o755).create(&path) {
+                Ok(()) => {}
+                // Left over from a process that was killed and whose number is in use again.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
+                Err(source) => return Err(StartError::Scratch { path, source }),
+            }
+            let scratch = Self { path };
+            for name in ["stubs", "files", "landing"] {
+                let path = scratch.path.join(name);
+                let made = fs_err::create_dir(&path);
+                // The umask of the caller must not decide what the container's user may enter.
+                made.and_then(|()| fs_err::set_permissions(&path, PermissionsExt::from_mode(0o755)))
+                    .map_err(|source| StartError::Scratch { path, source })?;
+            }
+            return Ok(scratch);
+        }
+    }
+
+    pub(crate) fn stubs(&self) -> PathBuf {
+        self.path.join("stubs")
+    }
+
+    pub(crate) fn landing(&self) -> PathBuf {
+        self.path.join("landing")
+    }
+
+    pub(crate) fn write_file(&self, number: usize, content: &[u8]) -> Result<PathBuf, StartError> {
+        let path = self.path.join("files").join(number.to_string());
+        fs_err::write(&path, content)
+            .and_then(|()| fs_err::set_permissions(&path, PermissionsExt::from_mode(0o444)))
+            .map_err(|source| StartError::Scratch { path: path.clone(), source })?;
+        Ok(path)
+    }
+}
+
+impl Drop for ScratchFolder {
+    fn drop(&mut self) {
+        // Nothing hangs on it: what stays is empty folders and a few small files in a folder that the caller sweeps.
+        let _ = fs_err::remove_dir_all(&self.path);
+    }
+}

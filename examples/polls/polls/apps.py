@@ -1,0 +1,7 @@
+"""Registers the polls with Django."""
+
+from django.apps import AppConfig
+
+
+class PollsConfig(AppConfig):
+    name = "polls"

@@ -1,0 +1,75 @@
+//! The Debian packages that the tests need, each with the reason.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::workspace::{output_of, run};
+
+/// Package, and what needs it.
+const PACKAGES: [(&str, &str); 13] = [
+    ("busybox-static", "a root file system of one file, for the engine's tests"),
+    ("ca-certificates", "the CA bundle that djship trusts and hands to the builder"),
+    ("curl", "a second opinion on what the production image serves"),
+    ("debian-archive-keyring", "apt's own keys, to compare closures with apt's"),
+    ("git", "git's ignore rule, which selection is compared with"),
+    ("podman", "runs the OCI layout that djship wrote"),
+    ("python3-venv", "the tests of the probe, under Debian's own Python"),
+    ("runc", "podman's runtime in those tests; its default one refuses hybrid cgroups"),
+    ("shellcheck", "judges our shell scripts"),
+    ("skopeo", "reads the OCI layout and the archive that djship wrote"),
+    ("uidmap", "newuidmap and newgidmap, for users with subordinate ids"),
+    ("umoci", "unpacks the OCI layout that djship wrote"),
+    ("util-linux", "setpriv and unshare: tests as other users"),
+];
+
+/// Installs the ones that are missing; asks no server when none is.
+pub(super) fn install() -> Result<()> {
+    let missing = missing(&installed()?);
+    if missing.is_empty() {
+        println!("all {} packages are here", PACKAGES.len());
+        return Ok(());
+    }
+    for (name, reason) in &missing {
+        println!("{name}: {reason}");
+    }
+    run(&mut apt_get(&["update"]))?;
+    let mut install = apt_get(&["install", "--yes", "--no-install-recommends"]);
+    run(install.args(missing.iter().map(|(name, _)| name)))
+}
+
+fn apt_get(arguments: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    // No question is asked, and one failed connection is no failed run.
+    command.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-o", "Acquire::Retries=3"]).args(arguments);
+    command
+}
+
+fn missing(installed: &str) -> Vec<(&'static str, &'static str)> {
+    PACKAGES
+        .into_iter()
+        .filter(|(name, _)| !installed.lines().any(|line| line.strip_suffix(" installed") == Some(name)))
+        .collect()
+}
+
+/// One line for each package: its name and its status.
+fn installed() -> Result<String> {
+    output_of(Command::new("dpkg-query").args([
+        "--show",
+        "--showformat",
+        "${Package} ${db:Status-Status}\\n",
+    ]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_installed_packages_count() {
+        let mut listing = PACKAGES.map(|(name, _)| format!("{name} installed\n")).concat();
+        assert!(missing(&listing).is_empty());
+        listing = listing.replace("runc installed", "runc config-files");
+        assert_eq!(missing(&listing).iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["runc"]);
+    }
+}
