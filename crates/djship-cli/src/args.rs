@@ -26,11 +26,12 @@ pub(crate) struct Cli {
     pub(crate) offline: bool,
 
     /// Show what child processes print, and more reasons
-    #[arg(short, long, global = true)]
+    // Not global: `djship run -v` is a volume, as in Docker.
+    #[arg(short, long)]
     pub(crate) verbose: bool,
 
     /// Print only errors and results
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 
     #[command(subcommand)]
@@ -86,6 +87,10 @@ pub(crate) struct BuildArgs {
     /// Fetch Debian's package index again even if it is recent
     #[arg(long)]
     pub(crate) refresh: bool,
+
+    /// Show what child processes print, and more reasons
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Args)]
@@ -142,6 +147,10 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) rm: bool,
 
+    /// Show what child processes print, and more reasons
+    #[arg(long)]
+    pub(crate) verbose: bool,
+
     /// Command instead of `web`
     #[arg(last = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
@@ -152,6 +161,18 @@ pub(crate) struct DoctorArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl Cli {
+    /// Whether more is to be shown, wherever the flag stands.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose
+            || match &self.command {
+                Command::Build(args) => args.verbose,
+                Command::Run(args) => args.verbose,
+                Command::Plan(_) | Command::Images | Command::Doctor(_) => false,
+            }
+    }
 }
 
 #[cfg(test)]

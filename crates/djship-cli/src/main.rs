@@ -29,7 +29,7 @@ fn run(cli: &Cli) -> i32 {
         report.print();
         return report.kind.code();
     }
-    let volume = match (cli.quiet, cli.verbose) {
+    let volume = match (cli.quiet, cli.is_verbose()) {
         (true, _) => Volume::Quiet,
         (_, true) => Volume::Verbose,
         _ => Volume::Normal,

@@ -1,9 +1,9 @@
 //! Makes a production root and a toolchain root from the host's mirrors and says what that took.
 //!
 //! `cargo run --release -p djship-deb --example roots -- STORE-FOLDER OUT-FOLDER [bookworm|trixie] [SET...]`, where a set is `production`,
-//! `installer`, `toolchain`, `postgres` or `redis`.
+//! `installer`, `toolchain`, `postgres`, `redis`, or packages with commas between.
 
-#![allow(clippy::print_stdout, reason = "a program for developers")]
+#![expect(clippy::print_stdout, reason = "a program for developers")]
 
 use std::error::Error;
 use std::path::Path;
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("index    {:>8.1?}  {} packages", started.elapsed(), index.len());
 
     for name in sets {
-        let (set, trim) = set(name, codename).ok_or("no such set")?;
+        let (set, trim) = set(name, codename);
         let started = Instant::now();
         let packages = index.closure(&set.roots, &set.rules)?;
         let debs: u64 = packages.iter().map(|package| package.size).sum();
@@ -74,13 +74,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn set(name: &str, codename: Codename) -> Option<(PackageSet, Trim)> {
-    Some(match name {
+fn set(name: &str, codename: Codename) -> (PackageSet, Trim) {
+    match name {
         "production" => (sets::production(codename), Trim::Production),
         "installer" => (sets::installer(codename), Trim::Builder),
         "toolchain" => (sets::toolchain(codename, &["libpq-dev"]), Trim::Builder),
         "postgres" => (sets::postgres(codename), Trim::Service),
         "redis" => (sets::redis(), Trim::Service),
-        _ => return None,
-    })
+        packages => {
+            // Lives as long as the program, as the other sets do.
+            let packages: &'static str = String::leak(packages.to_owned());
+            let mut set = sets::production(codename);
+            set.roots.extend(packages.split(','));
+            set.rules = sets::production_additions();
+            (set, Trim::Production)
+        }
+    }
 }

@@ -91,9 +91,9 @@ pub enum SignatureError {
         /// The key.
         key: String,
     },
-    /// The signature is right, but the key's time is over, or the key was revoked.
-    #[error("the key {key} may not sign any more")]
-    KeyExpired {
+    /// The signature is right, but the key's time is over, it was revoked, or it is a subkey that is not bound to its key.
+    #[error("the key {key} may not sign (expired, revoked, or not bound)")]
+    KeyNotValid {
         /// The key.
         key: String,
     },
@@ -225,7 +225,7 @@ fn verdict(
         signature.signature_expiration_time().filter(|life| life.as_secs() > 0).zip(signature.created());
     let is_over =
         ends.is_some_and(|(life, from)| u64::from(from.as_secs()) + u64::from(life.as_secs()) < now);
-    if may_sign && !is_over { Ok(()) } else { Err(SignatureError::KeyExpired { key: key_name }) }
+    if may_sign && !is_over { Ok(()) } else { Err(SignatureError::KeyNotValid { key: key_name }) }
 }
 
 fn is_strong(signature: &Signature) -> bool {

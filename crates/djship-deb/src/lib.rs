@@ -14,7 +14,7 @@
 //! | [`archive`] | the three suites of a release, fetched and checked |
 //! | [`index`], [`closure`], [`sets`] | all packages; those that are needed; what djship asks for |
 //! | [`deb`], [`alternatives`], [`decompress`] | packages unpacked into the store |
-//! | [`root`] | [`compose`](root::compose): a whole file system |
+//! | [`root`] | [`compose`]: a whole file system |
 //! | [`loader`] | sonames, and the loader's cache |
 
 pub mod alternatives;

@@ -24,6 +24,10 @@ const SCRIPT_EDGES: [&str; 8] = [
     "tar",
 ];
 
+/// The compiler's libraries for `-fsanitize`, which no build of a distribution links, and documentation.
+const INSTALLER_EDGES: [&str; 7] =
+    ["debconf", "libasan8", "libhwasan0", "libjs-sphinxdoc", "liblsan0", "libtsan2", "libubsan1"];
+
 /// What found libraries (and packages that a user adds) may bring along by `Depends`, and a production root must not have:
 /// package managers, Perl, and what only scripts and machines with an init need.
 const PRODUCTION_EDGES: [&str; 22] = [
@@ -128,8 +132,7 @@ pub fn production_additions() -> ClosureRules<'static> {
 pub fn installer(codename: Codename) -> PackageSet {
     let mut set = production(codename);
     set.roots.push("python3-pip");
-    set.rules =
-        ClosureRules { essential: true, drop_edges: &["debconf", "libjs-sphinxdoc"], prefer: &PREFERRED };
+    set.rules = ClosureRules { essential: true, drop_edges: &INSTALLER_EDGES, prefer: &PREFERRED };
     set
 }
 

@@ -1,6 +1,6 @@
 //! Archives that are signed and served by the test: what is accepted, and every way to be refused.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -9,6 +9,7 @@ use std::time::Duration;
 use djship_deb::keyring::SignatureError;
 use djship_deb::{Arch, Archive, ArchiveError, ClosureRules, Codename, Freshness, fetch_packages};
 use djship_store::{Bucket, Digest, Store};
+use pgp::composed::{ArmorOptions, CleartextSignedMessage, SignedPublicKey};
 use support::{NOW, TestArchive, always, deb, fetcher, keyring_of, new_key, sign, stanza, store};
 
 /// Number of files in the bucket of indexes.
@@ -280,5 +281,39 @@ fn the_next_mirror_is_tried() {
     assert!(
         stranger.server.take_requests().is_empty(),
         "the mirror that did not serve the list is not asked for packages"
+    );
+}
+
+#[test]
+fn one_good_signature_among_strange_ones_is_enough() {
+    let (_dir, store) = store();
+    let archive = TestArchive::new();
+    archive.publish();
+    archive.server.change(LIST, |bytes| {
+        let own = String::from_utf8(bytes).unwrap();
+        let (own, _) = CleartextSignedMessage::from_string(&own).unwrap();
+        let text = own.signed_text().replace("\r\n", "\n");
+        let (strange, _) = CleartextSignedMessage::from_string(&sign(&text, &new_key())).unwrap();
+        let both = [strange.signatures(), own.signatures()].concat();
+        let message = CleartextSignedMessage::new_many(&text, |_| Ok(both)).unwrap();
+        message.to_armored_bytes(ArmorOptions::default()).unwrap()
+    });
+    archive.open(&store, always()).unwrap();
+}
+
+#[test]
+fn a_subkey_that_is_not_bound_to_its_key_may_not_sign() {
+    let (_dir, store) = store();
+    let archive = TestArchive::new();
+    archive.publish();
+    // A trusted key that somebody put a stranger's subkey under.
+    let mut grafted = SignedPublicKey::from(new_key());
+    grafted.public_subkeys = SignedPublicKey::from(archive.key.clone()).public_subkeys;
+    let mut keyring = djship_deb::Keyring::empty();
+    keyring.add("grafted", &grafted.to_armored_bytes(ArmorOptions::default()).unwrap()).unwrap();
+    let error = archive.open_with(&store, always(), &fetcher(false), &keyring).unwrap_err();
+    assert!(
+        matches!(error, ArchiveError::Signature { source: SignatureError::KeyNotValid { .. }, .. }),
+        "{error}"
     );
 }

@@ -1,6 +1,6 @@
 //! Real roots from the host's own mirror.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -23,7 +23,7 @@ struct Host {
     index: PackageIndex,
 }
 
-fn host(codename: Codename) -> Host {
+fn host(codename: Codename, arch: Arch) -> Host {
     let (dir, store) = support::store();
     let ca_bundle = std::env::var_os("SSL_CERT_FILE").map(Into::into);
     let fetcher = Fetcher::new(FetchOptions { ca_bundle, ..FetchOptions::default() }).unwrap();
@@ -31,8 +31,7 @@ fn host(codename: Codename) -> Host {
     let keyring = Keyring::debian().unwrap();
     let now = in_release::seconds(SystemTime::now());
     let freshness = Freshness { now, max_age: Duration::ZERO, accept_expired: false };
-    let options =
-        ArchiveOptions { codename, arch: Arch::Amd64, mirrors: &mirrors, keyring: &keyring, freshness };
+    let options = ArchiveOptions { codename, arch, mirrors: &mirrors, keyring: &keyring, freshness };
     let archive = Archive::open(&options, &store, &fetcher).unwrap();
     let index = archive.index(&store).unwrap();
     Host { _dir: dir, store, fetcher, mirrors: archive.mirrors().clone(), index }
@@ -74,7 +73,7 @@ fn listing(cache: &Path) -> Vec<String> {
 #[ignore = "needs a Debian mirror"]
 fn production_roots_are_the_known_ones() {
     for (codename, expected) in [(Codename::Bookworm, BOOKWORM), (Codename::Trixie, TRIXIE)] {
-        let host = host(codename);
+        let host = host(codename, Arch::Amd64);
         let (root, names) = root(&host, codename);
         assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
         assert!((40_000_000..50_000_000).contains(&root.size()), "{}", root.size());
@@ -107,6 +106,17 @@ fn production_roots_are_the_known_ones() {
         assert!(found.len() > 30, "{found:?}");
         assert_eq!(found, listing(&folder.join("host.cache")));
     }
+}
+
+#[test]
+#[ignore = "needs a Debian mirror"]
+fn the_other_architecture_has_the_same_set() {
+    let host = host(Codename::Trixie, Arch::Arm64);
+    let set = sets::production(Codename::Trixie);
+    let packages = host.index.closure(&set.roots, &set.rules).unwrap();
+    let names: Vec<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    assert_eq!(names, TRIXIE.split_whitespace().collect::<Vec<_>>());
+    assert!(packages.iter().all(|package| matches!(package.architecture.as_str(), "all" | "arm64")));
 }
 
 /// apt in a folder of its own, with one release.
@@ -175,7 +185,7 @@ impl Apt {
 #[ignore = "needs apt-get and network"]
 fn closures_equal_those_of_apt() {
     for codename in Codename::ALL {
-        let host = host(codename);
+        let host = host(codename, Arch::Amd64);
         let apt = Apt::new(&host, codename);
         let essential = host.index.essential();
         let postgres = format!("postgresql-{}", sets::postgres_major(codename));

@@ -1,6 +1,6 @@
 //! Comparison with Debian's own tools, where they are.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::process::Command;
 

@@ -1,6 +1,6 @@
 //! Packages that the test makes and serves: fetched, unpacked, put together, and every way to be refused.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

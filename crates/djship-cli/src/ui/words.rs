@@ -129,10 +129,9 @@ fn facts(facts: &Facts, because: Option<&Because>) -> Words {
     }
     let class =
         facts.configuration.as_ref().map_or_else(String::new, |class| format!(", class {}", class.value));
-    words.lines.push(format!(
-        "Settings {}{class} (from {})",
-        facts.settings_module.value, facts.settings_module.origin
-    ));
+    if let Some(module) = &facts.settings_module {
+        words.lines.push(format!("Settings {}{class} (from {})", module.value, module.origin));
+    }
     for switch in &facts.switches {
         words.lines.push(format!("{}={} in the image: {}", switch.name, switch.value, switch.why));
     }
@@ -144,7 +143,15 @@ fn facts(facts: &Facts, because: Option<&Because>) -> Words {
         let engine = database.engine.rsplit('.').next().unwrap_or(&database.engine);
         words.lines.push(format!("Database {alias}: {engine}"));
     }
-    if facts.debug {
+    for warning in &facts.warnings {
+        let place = match (&warning.file, warning.line) {
+            (Some(file), Some(line)) => format!("{file}, line {line}: "),
+            (Some(file), None) => format!("{file}: "),
+            _ => String::new(),
+        };
+        words.warnings.push(format!("{place}{}", warning.message));
+    }
+    if facts.debug == Some(true) {
         words.warnings.push(
             "DEBUG is on in production: nothing that the settings read turns it off. Errors will show your code and settings to everybody".to_owned(),
         );

@@ -1,6 +1,6 @@
 //! An archive in memory: signed by a key made for the test, served on the loopback interface.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "every test binary uses another part")]
 
 use std::collections::HashMap;

@@ -91,18 +91,16 @@ pub fn writable(plan: &Plan, facts: &Facts) -> Vec<Writable> {
     folders
 }
 
-/// Lines of NAME, kind and what else will do: one URL replaces all parts of a database.
+/// Lines of NAME, kind, and what else will do in its place.
 fn required(facts: &Facts) -> String {
-    let url = facts.database_env.iter().find(|(_, part)| *part == "url").map(|(name, _)| name.as_str());
     let mut text = String::new();
-    for Variable { name, kind, .. } in &facts.required {
+    for Variable { name, kind, unless, .. } in &facts.required {
         text.push_str(name);
         text.push('\t');
         text.push_str(kind.as_deref().unwrap_or("value"));
-        let is_part = facts.database_env.get(name).is_some_and(|part| part != "url");
-        if let Some(url) = url.filter(|_| is_part) {
+        if !unless.is_empty() {
             text.push('\t');
-            text.push_str(url);
+            text.push_str(&unless.join(","));
         }
         text.push('\n');
     }
@@ -115,11 +113,13 @@ fn lines(words: &[String]) -> String {
 
 fn app_json(facts: &Facts, serving: &Serving, static_root: Option<&StaticRoot>) -> String {
     let value = serde_json::json!({
-        "settings_module": facts.settings_module.value,
+        "settings_module": facts.settings(),
         "configuration": facts.configuration.as_ref().map(|class| &class.value),
         "wsgi": facts.wsgi,
         "asgi": facts.asgi,
         "manage": "manage.py",
+        "allowed_hosts": facts.allowed_hosts,
+        "allowed_hosts_env": facts.allowed_hosts_env,
         "static": static_root.map(|found| serde_json::json!({
             "whitenoise": serving.whitenoise, "root": found.root, "url": found.url,
         })),

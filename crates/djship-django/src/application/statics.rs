@@ -74,7 +74,7 @@ pub fn collect(
         tools.reporter.note(Note::NoStatic(NoStatic::AppMissing));
         return Ok(None);
     }
-    if !found.file_system {
+    if found.file_system == Some(false) {
         tools.reporter.note(Note::NoStatic(NoStatic::NotAFileSystem));
         return Ok(None);
     }
@@ -86,7 +86,8 @@ pub fn collect(
     let (laid, because) = if let Some(laid) = Laid::find(tools.store, Bucket::Outputs, &key)? {
         (laid, None)
     } else {
-        let tree = run(tools, plan, facts, snapshot, lowers, &root)?;
+        let work = tools.store.temp_dir("static")?;
+        let tree = run(tools, plan, facts, snapshot, lowers, &root, work.path())?;
         (Laid::keep(tools.store, Bucket::Outputs, &key, &tree, |_| Ok(()))?, Some(Because::First))
     };
     let files = laid.tree.iter().filter(|(_, entry)| !entry.is_dir()).count();
@@ -101,9 +102,9 @@ fn run(
     snapshot: &Snapshot,
     lowers: &[PathBuf],
     root: &str,
+    work: &Path,
 ) -> Result<FileTree, StaticError> {
-    let work = tools.store.temp_dir("static")?;
-    let (app, out, program) = (work.path().join("app"), work.path().join("out"), work.path().join("program"));
+    let (app, out, program) = (work.join("app"), work.join("out"), work.join("program"));
     let owner = tools.host.owner.map(|owner| (owner.uid, owner.gid));
     snapshot.copy_to(&app, owner)?;
     make_owned(&out, tools)?;
@@ -125,15 +126,11 @@ fn run(
     read(&out, root, facts)
 }
 
-/// What the settings need to import at build time: throw-away values, the switches of production, and the settings.
+/// What the settings need to import at build time: throw-away values and the switches of production.
 pub(crate) fn environment(facts: &Facts) -> Vec<(String, String)> {
     let mut environment: Vec<_> =
         facts.throwaway.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     environment.extend(facts.switches.iter().map(|switch| (switch.name.clone(), switch.value.clone())));
-    environment.push(("DJANGO_SETTINGS_MODULE".to_owned(), facts.settings_module.value.clone()));
-    if let Some(class) = facts.configuration.as_ref().filter(|_| facts.switches.is_empty()) {
-        environment.push(("DJANGO_CONFIGURATION".to_owned(), class.value.clone()));
-    }
     environment
 }
 

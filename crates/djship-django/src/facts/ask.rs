@@ -72,7 +72,7 @@ pub fn ask(
     }
     let text = probe(tools, plan, snapshot, lowers)?;
     let facts: Facts = serde_json::from_slice(&text)?;
-    if !facts.errors.is_empty() {
+    if !facts.errors.is_empty() || facts.settings_module.is_none() {
         return Err(FactsError::Settings { failures: facts.errors });
     }
     tools.store.insert_file(Bucket::Facts, &key, |writer| -> Result<(), FactsError> {

@@ -5,4 +5,4 @@ mod schema;
 
 pub(crate) use ask::write_sources;
 pub use ask::{FactsError, ask};
-pub use schema::{Database, Facts, Named, SettingsFailure, StaticFiles, Switch, Variable, Writable};
+pub use schema::{Database, Facts, Named, SettingsFailure, StaticFiles, Switch, Variable, Warning, Writable};

@@ -7,16 +7,18 @@ use std::collections::BTreeMap;
 pub struct Facts {
     /// Version of this format.
     pub version: u32,
-    /// The settings module, such as `site.settings`.
-    pub settings_module: Named,
+    /// The settings module, such as `site.settings`; `None` when none was found.
+    #[serde(default)]
+    pub settings_module: Option<Named>,
     /// The class of django-configurations.
     #[serde(default)]
     pub configuration: Option<Named>,
     /// Variables that turn production on, to be set in the image.
     #[serde(default)]
     pub switches: Vec<Switch>,
-    /// `DEBUG` with the switches set.
-    pub debug: bool,
+    /// `DEBUG` with the switches set; `None` when the settings do not import.
+    #[serde(default)]
+    pub debug: Option<bool>,
     /// Variables without which the settings do not import, each proved.
     #[serde(default)]
     pub required: Vec<Variable>,
@@ -68,7 +70,7 @@ pub struct Facts {
     pub writable: Vec<Writable>,
     /// What is worth a warning, in the probe's words.
     #[serde(default)]
-    pub warnings: Vec<serde_json::Value>,
+    pub warnings: Vec<Warning>,
     /// What keeps the settings from importing.
     #[serde(default)]
     pub errors: Vec<SettingsFailure>,
@@ -107,6 +109,9 @@ pub struct Variable {
     /// What it seems to hold: `secret`, `url`, `host`, ...
     #[serde(default)]
     pub kind: Option<String>,
+    /// Any of these, set, makes this one unnecessary.
+    #[serde(default)]
+    pub unless: Vec<String>,
     /// The file that reads it, relative to the project.
     #[serde(default)]
     pub file: Option<String>,
@@ -133,9 +138,9 @@ pub struct StaticFiles {
     /// What in the project serves them in production.
     #[serde(default)]
     pub served_by: Option<String>,
-    /// Whether the storage writes to a folder.
+    /// Whether the storage writes to a folder; `None` when it could not be seen.
     #[serde(default)]
-    pub file_system: bool,
+    pub file_system: Option<bool>,
 }
 
 /// One of `DATABASES`.
@@ -156,9 +161,6 @@ pub struct Database {
     /// User.
     #[serde(default)]
     pub user: Option<serde_json::Value>,
-    /// Password, only when it is written into the settings.
-    #[serde(default)]
-    pub password: Option<serde_json::Value>,
 }
 
 impl Database {
@@ -183,6 +185,19 @@ pub struct Writable {
     pub why: String,
 }
 
+/// Something worth a warning.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Warning {
+    /// What.
+    pub message: String,
+    /// The user's own file, relative to the project.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// Line, from 1.
+    #[serde(default)]
+    pub line: Option<u64>,
+}
+
 /// Why the settings do not import.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SettingsFailure {
@@ -204,4 +219,27 @@ pub struct SettingsFailure {
     /// What might help.
     #[serde(default)]
     pub hint: Option<String>,
+}
+
+impl Facts {
+    /// The settings module's name, empty when none was found.
+    pub fn settings(&self) -> &str {
+        self.settings_module.as_ref().map_or("", |module| &module.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_probes_own_sample_reads() {
+        let facts: Facts =
+            serde_json::from_str(include_str!("../../python/probe/sample-polls.json")).unwrap();
+        assert_eq!(facts.settings(), "pollsite.settings");
+        assert_eq!(facts.debug, Some(false));
+        assert!(facts.databases["default"].is_postgres());
+        let user = facts.required.iter().find(|variable| variable.name == "POSTGRES_USER").unwrap();
+        assert_eq!(user.unless, ["DATABASE_URL"]);
+    }
 }

@@ -33,15 +33,11 @@ pub fn image_config(plan: &Plan, facts: &Facts) -> ImageConfig {
         ("LANG", "C.UTF-8"),
         ("PYTHONUNBUFFERED", "1"),
         ("PYTHONDONTWRITEBYTECODE", "1"),
-        ("DJANGO_SETTINGS_MODULE", &facts.settings_module.value),
     ] {
         config.env.insert(name.to_owned(), value.to_owned());
     }
     for switch in &facts.switches {
         config.env.insert(switch.name.clone(), switch.value.clone());
-    }
-    if let Some(class) = facts.configuration.as_ref().filter(|_| facts.switches.is_empty()) {
-        config.env.insert("DJANGO_CONFIGURATION".to_owned(), class.value.clone());
     }
     config
 }

@@ -73,8 +73,8 @@ impl FirstLook {
             if given.contains_key(&variable.name) || look.env.contains_key(&variable.name) {
                 continue;
             }
-            let is_part = facts.database_env.contains_key(&variable.name);
-            if is_part && look.postgres.is_some() {
+            let replaced = |name: &String| given.contains_key(name) || look.env.contains_key(name);
+            if variable.unless.iter().any(replaced) {
                 continue;
             }
             let value = match variable.kind.as_deref() {
@@ -160,7 +160,8 @@ fn account(facts: &Facts, database: &Database, url: bool) -> Account {
     };
     Account {
         user: fixed("user", &database.user).unwrap_or_else(|| "postgres".to_owned()),
-        password: fixed("password", &database.password).unwrap_or_else(secret),
+        // A password in the settings is not among the facts; trusting is all that is left then.
+        password: secret(),
         database: fixed("name", &database.name).unwrap_or_else(|| "postgres".to_owned()),
     }
 }

@@ -113,6 +113,8 @@ pub fn container(tools: &Tools<'_>, image: &Image, options: &RunOptions) -> Resu
     for (name, value) in config.env.iter().chain(&options.env) {
         container.env(name, value);
     }
+    // The engine has its own first process, so the image's is only asked to reap what is its own.
+    container.env("TINI_SUBREAPER", "1");
     container.env.entry("HOME".to_owned()).or_insert_with(|| "/tmp".to_owned());
     if serves {
         container.env("PORT", options.publish.port().to_string());

@@ -10,7 +10,7 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags, poll},
     io::{Errno, FdFlags, fcntl_setfd},
-    process::{DumpableBehavior, WaitOptions, set_dumpable_behavior, setsid, waitpid},
+    process::{DumpableBehavior, WaitOptions, set_dumpable_behavior, setsid, wait},
     thread::CapabilitySet,
 };
 
@@ -79,7 +79,6 @@ fn withdraw(one_user: bool) -> Result<(), Fault> {
     if let Ok(null) = std::fs::File::open("/dev/null") {
         let _ = rustix::stdio::dup2_stdin(&null);
     }
-    capabilities::empty_bounding_set().map_err(at(Step::DropPrivileges))?;
     let kept = if one_user { CapabilitySet::empty() } else { CapabilitySet::KILL };
     capabilities::keep_only(kept).map_err(at(Step::DropPrivileges))
 }
@@ -107,7 +106,8 @@ fn watch(child: &Child, signals: &OwnedFd, caller_terminal: Option<&CallerTermin
 /// Collects every process that has ended, orphans included, and says how the program ended if it is among them.
 fn collect(child: &Child) -> Option<ExitStatus> {
     loop {
-        match waitpid(None, WaitOptions::NOHANG) {
+        // Not `waitpid(None)`: that is the own process group, and the program has a session of its own.
+        match wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == child.pid() => {
                 if let Some(status) = workload::translate(status) {
                     return Some(status);
