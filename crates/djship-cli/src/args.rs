@@ -98,6 +98,7 @@ pub(crate) struct BuildArgs {
     after_help = "Examples:\n  djship run --try .\n  djship run shop -e DJANGO_SECRET_KEY=... -p 8080:8000\n  \
                         djship run shop -- python manage.py check --deploy\n  djship run shop -- migrate"
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct RunArgs {
     /// An image's name, or a project's folder (which is built first)
     #[arg(value_name = "IMAGE|PATH", default_value = ".")]

@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
         let started = Instant::now();
-        let users = vec![User::new("django", 1000, "/app")];
+        let users = vec![User::new("web", 1000, "/app")];
         let root = compose(&unpacked, &RootOptions { codename, arch: Arch::Amd64, trim, users }, &store)?;
         println!(
             " compose {:>8.1?}  {} entries, {} bytes, {}",

@@ -9,7 +9,7 @@ use crate::version::Relation;
 pub struct Dependency<'text> {
     /// The name of a package, real or virtual.
     pub name: &'text str,
-    /// `any` or an architecture, as in `python3:any`.
+    /// `any` or an architecture, as in `perl:any`.
     pub arch: Option<&'text str>,
     /// The versions that will do.
     pub version: Option<(Relation, &'text str)>,
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn reads_all_forms() {
-        let field = "libc6 (>= 2.36), python3:any (>= 3.11~) | python3-old (<<1:2.0-1),\n debconf (>= 0.5) | debconf-2.0, x";
+        let field = "libc6 (>= 2.36), perl:any (>= 3.11~) | python3-old (<<1:2.0-1),\n debconf (>= 0.5) | debconf-2.0, x";
         let read: Vec<Vec<String>> = groups(field)
             .map(|group| alternatives(group).map(|one| one.unwrap().to_string()).collect())
             .collect();
@@ -99,7 +99,7 @@ mod tests {
             read,
             [
                 vec!["libc6 (>= 2.36)"],
-                vec!["python3:any (>= 3.11~)", "python3-old (<< 1:2.0-1)"],
+                vec!["perl:any (>= 3.11~)", "python3-old (<< 1:2.0-1)"],
                 vec!["debconf (>= 0.5)", "debconf-2.0"],
                 vec!["x"],
             ]

@@ -47,7 +47,7 @@ fn root(host: &Host, codename: Codename) -> (FileTree, Vec<String>) {
     let owners = soname_owner(&unpacked, Arch::Amd64);
     let libssl = if codename == Codename::Trixie { "libssl3t64" } else { "libssl3" };
     assert_eq!(owners.get("libssl.so.3").map(String::as_str), Some(libssl));
-    let users = vec![User::new("django", 1000, "/app")];
+    let users = vec![User::new("web", 1000, "/app")];
     let options = RootOptions { codename, arch: Arch::Amd64, trim: Trim::Production, users };
     let names = packages.into_iter().map(|package| package.name).collect();
     (compose(&unpacked, &options, &host.store).unwrap(), names)

@@ -34,7 +34,7 @@ fn packages(archive: &TestArchive, debs: &[(&str, Vec<u8>)], store: &Store) -> V
 }
 
 fn options() -> RootOptions {
-    let users = vec![User::new("django", 1000, "/app")];
+    let users = vec![User::new("web", 1000, "/app")];
     RootOptions { codename: Codename::Trixie, arch: Arch::Amd64, trim: Trim::Production, users }
 }
 
@@ -83,7 +83,7 @@ fn packages_become_a_root() {
         Node::File { at, .. } => fs_err::read_to_string(at).unwrap(),
         other => panic!("{path}: {other:?}"),
     };
-    assert!(text("etc/passwd").ends_with("django:*:1000:1000::/app:/bin/sh\n"));
+    assert!(text("etc/passwd").ends_with("web:*:1000:1000::/app:/bin/sh\n"));
     assert!(text("var/lib/dpkg/status.d/tool").contains("\nStatus: install ok installed\n"));
     assert_eq!(root.get("tmp").unwrap().mode, 0o1777);
     for path in ["proc", "sys", "dev", "run", "var/tmp", "etc/hosts", "etc/resolv.conf", "etc/ld.so.cache"] {

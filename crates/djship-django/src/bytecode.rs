@@ -51,7 +51,7 @@ struct Unreadable {
 
 /// Where the byte-compiler finds the interpreter and the files of a tree, at the same paths as in the image.
 #[derive(Debug, Clone, Copy)]
-pub struct Seen<'a> {
+pub(crate) struct Seen<'a> {
     /// The root.
     pub lowers: &'a [PathBuf],
     /// A folder of the host that is `/app`.
@@ -59,7 +59,7 @@ pub struct Seen<'a> {
 }
 
 /// Adds to `tree` a compiled file for every Python file in it.
-pub fn add(
+pub(crate) fn add(
     tools: &Tools<'_>,
     release: Release,
     seen: Seen<'_>,

@@ -15,7 +15,7 @@ const LONGEST_LINE: u64 = 64 << 10;
 
 /// A program that ended.
 #[derive(Debug, Clone)]
-pub struct Finished {
+pub(crate) struct Finished {
     /// How it ended.
     pub status: ExitStatus,
     /// Its last lines, standard output and standard error as they came.
@@ -35,18 +35,18 @@ pub enum ChildError {
 
 impl Finished {
     /// Whether it ended with exit code 0.
-    pub fn success(&self) -> bool {
+    pub(crate) fn success(&self) -> bool {
         self.status.code() == 0
     }
 
     /// The last `number` lines.
-    pub fn tail(&self, number: usize) -> &[String] {
+    pub(crate) fn tail(&self, number: usize) -> &[String] {
         &self.lines[self.lines.len().saturating_sub(number)..]
     }
 }
 
 /// A container for a step of a build: no network, no sockets of the host, fixed environment, nothing to read.
-pub fn step(
+pub(crate) fn step(
     lowers: impl IntoIterator<Item = PathBuf>,
     argv: impl IntoIterator<Item = impl Into<String>>,
 ) -> Container {
@@ -69,7 +69,7 @@ pub fn step(
 }
 
 /// Runs the container to its end.
-pub fn run(tools: &Tools<'_>, container: &Container) -> Result<Finished, ChildError> {
+pub(crate) fn run(tools: &Tools<'_>, container: &Container) -> Result<Finished, ChildError> {
     let mut running = tools.engine.start(container)?;
     let (sender, receiver) = mpsc::channel();
     let mut lines = std::collections::VecDeque::new();

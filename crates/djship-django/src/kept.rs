@@ -10,7 +10,7 @@ use crate::tools::Tools;
 
 /// The layer that was made from `key`, or made now by `make`. What is remembered is the digest of its tree, so two inputs
 /// with one result share one layer.
-pub fn layer<E>(
+pub(crate) fn layer<E>(
     tools: &Tools<'_>,
     key: &Digest,
     make: impl FnOnce() -> Result<FileTree, E>,

@@ -1,7 +1,7 @@
 //! The Python files that djship brings: the probe, what ships in `/opt/djship`, and the steps of a build.
 
 /// A file with its path in its folder and its content.
-pub type Source = (&'static str, &'static str);
+pub(crate) type Source = (&'static str, &'static str);
 
 macro_rules! sources {
     ($folder:literal: $($name:literal),* $(,)?) => {
@@ -10,7 +10,7 @@ macro_rules! sources {
 }
 
 /// What ships in `/opt/djship`.
-pub const RUNTIME: &[Source] = sources!(
+pub(crate) const RUNTIME: &[Source] = sources!(
     "runtime":
     "start", "launch.py", "migrate.py", "healthcheck.py", "djship_serve/__init__.py", "djship_serve/asgi.py",
     "djship_serve/first_look.py", "djship_serve/gunicorn_conf.py", "djship_serve/project.py",
@@ -18,7 +18,7 @@ pub const RUNTIME: &[Source] = sources!(
 );
 
 /// The settings probe.
-pub const PROBE: &[Source] = sources!(
+pub(crate) const PROBE: &[Source] = sources!(
     "probe":
     "probe.py", "djship_probe/__init__.py", "djship_probe/attempts.py", "djship_probe/child.py",
     "djship_probe/choice.py", "djship_probe/facts.py", "djship_probe/failure.py", "djship_probe/feeds.py",
@@ -27,19 +27,19 @@ pub const PROBE: &[Source] = sources!(
 );
 
 /// Steps of a build that go through `manage.py`.
-pub const BUILD: &[Source] = sources!("build": "through_manage.py", "collectstatic.py", "check.py");
+pub(crate) const BUILD: &[Source] = sources!("build": "through_manage.py", "collectstatic.py", "check.py");
 
 /// Supplied servers, pinned by hash.
-pub const SUPPLIED_WSGI: &str = include_str!("../python/runtime/supplied-wsgi.txt");
+pub(crate) const SUPPLIED_WSGI: &str = include_str!("../python/runtime/supplied-wsgi.txt");
 /// The same for ASGI.
-pub const SUPPLIED_ASGI: &str = include_str!("../python/runtime/supplied-asgi.txt");
+pub(crate) const SUPPLIED_ASGI: &str = include_str!("../python/runtime/supplied-asgi.txt");
 /// The installer in the builder, pinned by hash.
-pub const UV: &str = include_str!("../python/uv.txt");
+pub(crate) const UV: &str = include_str!("../python/uv.txt");
 /// Byte-compiles files, each to the same bytes whatever else is compiled.
-pub const COMPILE: &str = include_str!("../python/build/compile.py");
+pub(crate) const COMPILE: &str = include_str!("../python/build/compile.py");
 
 /// The version that a requirements file pins `name` to.
-pub fn pinned_version(requirements: &str, name: &str) -> Option<String> {
+pub(crate) fn pinned_version(requirements: &str, name: &str) -> Option<String> {
     let pin = requirements.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix("=="))?;
     pin.split([' ', '\\']).next().map(str::to_owned)
 }

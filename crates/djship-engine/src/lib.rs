@@ -45,4 +45,5 @@ pub use joining::Exec;
 pub use lookup::LookupError;
 pub use record::{ContainerRecord, RecordError};
 pub use running::Running;
+pub use rustix::process::Signal;
 pub use terminal::{RawTerminal, TerminalError};

@@ -215,9 +215,8 @@ fn mount(text: &str) -> Result<Mount, Report> {
     };
     let parts: Vec<&str> = text.split(':').collect();
     let (source, target, read_only) = match parts[..] {
-        [source, target] => (source, target, false),
         [source, target, "ro"] => (source, target, true),
-        [source, target, "rw"] => (source, target, false),
+        [source, target] | [source, target, "rw"] => (source, target, false),
         _ => return Err(wrong("it is not SOURCE:TARGET")),
     };
     let source = std::path::absolute(source).map_err(|error| wrong(&error.to_string()))?;

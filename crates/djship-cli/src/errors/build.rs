@@ -1,7 +1,5 @@
 //! A failed build, in words.
 
-use std::error::Error as _;
-
 use djship_django::application::SnapshotError;
 use djship_django::application::statics::StaticError;
 use djship_django::build::BuildError;

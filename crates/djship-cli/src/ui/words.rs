@@ -221,7 +221,7 @@ pub(crate) fn size(bytes: u64) -> String {
 
 /// A duration as people read it.
 pub(crate) fn duration(time: Duration) -> String {
-    if time < Duration::from_millis(1000) {
+    if time < Duration::from_secs(1) {
         format!("{} ms", time.as_millis())
     } else {
         format!("{:.1} s", time.as_secs_f64())

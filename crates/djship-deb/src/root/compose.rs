@@ -4,10 +4,10 @@
 use djship_store::{Entry, FileTree, Node, Store, StoreError, TreePath, tree::TreePathError};
 
 use super::RootOptions;
-use super::effects::{EFFECTS, Effect, MOUNT_POINTS};
 use super::generated::{certificates, put, read, users};
 use super::select::link_alternatives;
 use super::trim::trim;
+use crate::data::effects::{EFFECTS, Effect, MOUNT_POINTS};
 use crate::deb::UnpackedPackage;
 use crate::loader::{CacheError, refresh_cache};
 use crate::release::Arch;

@@ -1,7 +1,6 @@
 //! Whole root file systems from unpacked packages.
 
 mod compose;
-mod effects;
 mod generated;
 mod resolve;
 mod select;

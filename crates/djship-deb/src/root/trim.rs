@@ -2,6 +2,7 @@
 
 use djship_store::{FileTree, Node, TreePath};
 
+use crate::data::left_out::{FOLDERS, FOREIGN_BUILDS, PERL, PROGRAMS};
 use crate::release::Arch;
 
 /// How much of the packages a root keeps.
@@ -14,63 +15,6 @@ pub enum Trim {
     /// For a server of the development environment: as production, with Perl where a package brings it.
     Service,
 }
-
-/// Folders that go with all that is in them. `<triplet>` stands for the architecture's.
-const FOLDERS: [&str; 26] = [
-    "etc/apt",
-    "etc/init.d",
-    "etc/cron.d",
-    "etc/cron.daily",
-    "etc/logrotate.d",
-    "usr/include",
-    "usr/lib/apt",
-    "usr/lib/dpkg",
-    "usr/lib/pkgconfig",
-    "usr/lib/<triplet>/cmake",
-    "usr/lib/<triplet>/pkgconfig",
-    "usr/lib/cmake",
-    "usr/lib/girepository-1.0",
-    "usr/lib/init",
-    "usr/lib/systemd",
-    "usr/lib/udev",
-    "usr/share/aclocal",
-    "usr/share/cmake",
-    "usr/share/debconf",
-    "usr/share/dpkg",
-    "usr/share/gdb",
-    "usr/share/pkgconfig",
-    "usr/share/python-wheels",
-    "usr/share/vala",
-    "var/cache/apt",
-    "var/lib/apt",
-];
-
-/// Perl's.
-const PERL: [&str; 7] = [
-    "etc/perl",
-    "usr/lib/<triplet>/perl",
-    "usr/lib/<triplet>/perl-base",
-    "usr/lib/<triplet>/perl5",
-    "usr/share/perl",
-    "usr/share/perl5",
-    "usr/local/lib/<triplet>/perl",
-];
-
-/// Programs below `/usr/bin` and `/usr/sbin` that go, by the beginning of their name up to its end, a digit, `.` or `-`.
-const PROGRAMS: [&str; 12] = [
-    "apt",
-    "dpkg",
-    "debconf",
-    "deb",
-    "gdb",
-    "pdb",
-    "perl",
-    "pip",
-    "pydoc",
-    "py3compile",
-    "py3clean",
-    "update-rc",
-];
 
 /// Takes out what the kind of root does not have. gconv stays where a package has libxml2, which since trixie decodes everything but
 /// Unicode and Latin 1 through it.
@@ -127,7 +71,7 @@ fn is_for_building(path: &TreePath) -> bool {
     let name = path.file_name();
     let extension = name.rsplit_once('.').map(|(_, extension)| extension);
     path.is_within("usr/lib")
-        && !path.as_str().contains("/python3")
+        && !FOREIGN_BUILDS.iter().any(|folder| path.as_str().contains(folder))
         && (matches!(extension, Some("a" | "la" | "o")))
 }
 

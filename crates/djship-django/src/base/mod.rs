@@ -35,7 +35,7 @@ use crate::tools::{Host, Tools};
 pub const ARCHITECTURE: &str = "amd64";
 
 /// Indexes younger than this are used without asking the mirror.
-const FRESH: Duration = Duration::from_secs(24 * 3600);
+const FRESH: Duration = Duration::from_hours(24);
 /// Where the host's own mirrors are named.
 const APT: &str = "/etc/apt";
 

@@ -86,12 +86,11 @@ impl Roots<'_> {
     pub(super) fn root(&self, what: Root, packages: &[Package], trim: Trim) -> Result<Laid, BaseError> {
         let key = Key::new("root, form 1").part(format!("{trim:?}"));
         let key = packages.iter().fold(key, |key, package| key.part(package.sha256.as_bytes())).digest();
-        let (laid, reused) = match Laid::find(self.tools.store, BUCKET, &key)? {
-            Some(laid) => (laid, true),
-            None => {
-                let tree = self.compose(&self.fetch(packages)?, trim)?;
-                (Laid::keep(self.tools.store, BUCKET, &key, &tree, |_| Ok(()))?, false)
-            }
+        let (laid, reused) = if let Some(laid) = Laid::find(self.tools.store, BUCKET, &key)? {
+            (laid, true)
+        } else {
+            let tree = self.compose(&self.fetch(packages)?, trim)?;
+            (Laid::keep(self.tools.store, BUCKET, &key, &tree, |_| Ok(()))?, false)
         };
         let (packages, size) = (packages.len(), laid.tree.size());
         self.tools.reporter.note(Note::Root { what, packages, size, reused });

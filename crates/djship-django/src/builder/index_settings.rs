@@ -10,9 +10,9 @@ use crate::tools::Host;
 
 /// Environment for uv, and folders of the host that it must see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct IndexSettings {
-    pub(super) environment: BTreeMap<String, String>,
-    pub(super) folders: Vec<PathBuf>,
+pub(crate) struct IndexSettings {
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) folders: Vec<PathBuf>,
 }
 
 /// pip's settings with the variables of uv that mean the same.

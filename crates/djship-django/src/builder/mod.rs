@@ -333,7 +333,7 @@ fn install_arguments(list: &[String], further: &[&str]) -> Vec<String> {
 }
 
 /// Gives a container the network, the host's certificates and the index settings.
-pub(crate) fn online(container: &mut Container, tools: &Tools<'_>, settings: &IndexSettings) {
+fn online(container: &mut Container, tools: &Tools<'_>, settings: &IndexSettings) {
     container.network = Network::Host;
     for (name, value) in &settings.environment {
         container.env(name, value);

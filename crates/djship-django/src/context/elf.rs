@@ -4,11 +4,9 @@
 //! folders, and what the environment brings itself (`ld.so(8)`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
+use djship_deb::loader::read_library;
 use djship_store::{FileTree, Node, TreePath};
-use object::elf;
-use object::read::elf::{Dyn as _, ElfFile64, FileHeader as _, ProgramHeader as _};
 
 /// ELF files larger than this are not read; the largest in use (machine learning) are below 2 GiB.
 const MAX_ELF: u64 = 4 << 30;
@@ -24,24 +22,12 @@ pub struct Need {
 
 /// An ELF file that cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum ElfError {
-    /// Reading failed.
-    #[error("cannot read `{path}`")]
-    Read {
-        /// The path in the tree.
-        path: TreePath,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// It is damaged.
-    #[error("cannot read `{path}` as an ELF file: {reason}")]
-    Damaged {
-        /// The path in the tree.
-        path: TreePath,
-        /// The parser's words.
-        reason: String,
-    },
+#[error("cannot read `{path}` as an ELF file: {reason}")]
+pub struct ElfError {
+    /// The path in the tree.
+    pub path: TreePath,
+    /// Why.
+    pub reason: String,
 }
 
 /// The libraries that ELF files below `within` need and that are neither in `present` (file names in the system's
@@ -59,7 +45,9 @@ pub fn unmet(tree: &FileTree, within: &str, present: &BTreeSet<String>) -> Resul
         if !(path.file_name().contains(".so") || entry.mode & 0o111 != 0) || *size < 64 || *size > MAX_ELF {
             continue;
         }
-        for soname in needed(path, at)? {
+        let library =
+            read_library(at).map_err(|error| ElfError { path: path.clone(), reason: error.to_string() })?;
+        for soname in library.map_or_else(Vec::new, |library| library.needed) {
             // A wheel that brings a library keeps it under its own name, wherever its search path points.
             if !present.contains(&soname) && !own.contains(soname.as_str()) {
                 unmet.entry(soname).or_insert_with(|| path.clone());
@@ -80,49 +68,6 @@ pub fn system_libraries(tree: &FileTree) -> BTreeSet<String> {
         })
         .map(|(path, _)| path.file_name().to_owned())
         .collect()
-}
-
-fn needed(path: &TreePath, at: &PathBuf) -> Result<Vec<String>, ElfError> {
-    use std::io::Read as _;
-    let failed = |source| ElfError::Read { path: path.clone(), source };
-    let mut magic = [0; 5];
-    let mut file = fs_err::File::open(at).map_err(failed)?;
-    match file.read_exact(&mut magic) {
-        // Class 2 is 64 bits: the only one on the architectures on offer.
-        Ok(()) if magic == [0x7f, b'E', b'L', b'F', 2] => {}
-        Ok(()) => return Ok(Vec::new()),
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error)),
-    }
-    // The dynamic section and its strings are all that is read of what may be a large file.
-    let cache = object::read::ReadCache::new(file.into_file());
-    let damaged = |error: object::Error| ElfError::Damaged { path: path.clone(), reason: error.to_string() };
-    let elf = ElfFile64::<object::Endianness, _>::parse(&cache).map_err(damaged)?;
-    let (endian, data) = (elf.endian(), elf.data());
-    let headers = elf.elf_header().program_headers(endian, data).map_err(damaged)?;
-    let mut names = Vec::new();
-    for header in headers {
-        let Some(entries) = header.dynamic(endian, data).map_err(damaged)? else { continue };
-        let value =
-            |tag| entries.iter().find(|entry| entry.tag(endian) == tag).map(|entry| entry.d_val.get(endian));
-        let (Some(address), Some(size)) = (value(elf::DT_STRTAB.into()), value(elf::DT_STRSZ.into())) else {
-            continue;
-        };
-        let strings = headers.iter().find_map(|header| {
-            let start = header.p_vaddr.get(endian);
-            let offset = address.checked_sub(start).filter(|offset| *offset < header.p_filesz.get(endian))?;
-            (header.p_type.get(endian) == elf::PT_LOAD).then(|| header.p_offset.get(endian) + offset)
-        });
-        let Some(start) = strings else { continue };
-        let table = object::read::StringTable::new(data, start, start.saturating_add(size));
-        for entry in entries.iter().filter(|entry| entry.tag(endian) == elf::DT_NEEDED.into()) {
-            let offset = u32::try_from(entry.d_val.get(endian)).unwrap_or(u32::MAX);
-            if let Ok(name) = table.get(offset) {
-                names.push(String::from_utf8_lossy(name).into_owned());
-            }
-        }
-    }
-    Ok(names)
 }
 
 #[cfg(test)]

@@ -93,9 +93,7 @@ pub fn look(tools: &Tools<'_>, whole: &FileTree) -> Result<Proof, CheckError> {
 /// so what counts is what everybody may do.
 fn readable_by_all(entry: &Entry) -> bool {
     match entry.node {
-        Node::Dir => {
-            entry.mode & 0o005 == 0o005 || entry.uid == 0 && entry.gid == 0 && entry.mode & 0o077 == 0
-        }
+        Node::Dir => entry.mode & 0o005 == 0o005 || (entry.uid, entry.gid, entry.mode & 0o077) == (0, 0, 0),
         Node::File { .. } => entry.mode & 0o004 != 0,
         Node::Symlink { .. } => true,
     }

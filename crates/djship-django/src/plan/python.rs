@@ -105,16 +105,13 @@ pub(super) fn choose(
     }
     let Some(&first) = allowed.first() else { return Err(PythonError::NoneFits { ranges: hard }.into()) };
     if let Some(wish) = wish(project)? {
-        return Ok(match allowed.iter().find(|release| release.python() == wish.value.1) {
-            Some(&release) => (Sourced { value: release, origin: wish.origin }, None),
-            None => {
-                let nearest =
-                    allowed.iter().min_by_key(|release| release.python().1.abs_diff(wish.value.1.1));
-                let value = nearest.copied().unwrap_or(first);
-                let unmet = Sourced { value: wish.value.0, origin: wish.origin.clone() };
-                (Sourced { value, origin: wish.origin }, Some(unmet))
-            }
-        });
+        let (wanted, version) = &wish.value;
+        if let Some(&release) = allowed.iter().find(|release| release.python() == *version) {
+            return Ok((Sourced { value: release, origin: wish.origin }, None));
+        }
+        let nearest = allowed.iter().min_by_key(|release| release.python().1.abs_diff(version.1));
+        let unmet = Sourced { value: wanted.clone(), origin: wish.origin.clone() };
+        return Ok((Sourced { value: nearest.copied().unwrap_or(first), origin: wish.origin }, Some(unmet)));
     }
     // A range that leaves only one release is where the choice comes from.
     let deciding = hard.into_iter().find(|range| !matches!(allows(range, Release::ALL[0]), Ok(true)));
@@ -218,8 +215,11 @@ fn allows(range: &HardRange, release: Release) -> Result<bool, PythonError> {
     Ok(read_range(&range.range, &range.origin)?.contains(&release.version()))
 }
 
-/// The Python that a file wishes for: its text, and major and minor version.
-fn wish(project: &Project) -> Result<Option<Sourced<(String, (u64, u64))>>, PlanError> {
+/// A version as it is written, and its major and minor number.
+type Wish = (String, (u64, u64));
+
+/// The Python that a file wishes for.
+fn wish(project: &Project) -> Result<Option<Sourced<Wish>>, PlanError> {
     for folder in project.folders() {
         for name in [".python-version", "runtime.txt", "Pipfile"] {
             let file = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };

@@ -193,8 +193,7 @@ fn never_ships(path: &Path) -> Option<LeftOut> {
         ".git" | ".hg" | ".svn" => Some(LeftOut::VersionControl),
         ".env" | ".envrc" => Some(LeftOut::Environment),
         "__pycache__" | ".cache" | ".pytest_cache" | ".mypy_cache" | ".ruff_cache" | ".tox" | ".nox"
-        | ".coverage" | ".ipynb_checkpoints" => Some(LeftOut::Cache),
-        ".DS_Store" | "Thumbs.db" => Some(LeftOut::Cache),
+        | ".coverage" | ".ipynb_checkpoints" | ".DS_Store" | "Thumbs.db" => Some(LeftOut::Cache),
         name if name.starts_with(".env.") && !example && path.is_file() => Some(LeftOut::Environment),
         name if path.extension().is_some_and(|end| end == "pyc") && !name.starts_with('.') => {
             Some(LeftOut::Cache)

@@ -49,7 +49,7 @@ pub(super) fn mount(
 }
 
 /// The folder of a container's volumes.
-pub fn folder(tools: &Tools<'_>, name: &str) -> PathBuf {
+pub(super) fn folder(tools: &Tools<'_>, name: &str) -> PathBuf {
     tools.store.root().join("volumes").join(name.replace('/', "%"))
 }
 

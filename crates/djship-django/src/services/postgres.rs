@@ -14,7 +14,7 @@ use crate::tools::Tools;
 /// The port, the one that settings have when they do not say.
 pub const PORT: u16 = 5432;
 /// How long a server may take until it answers; recovery after a crash is the slowest case.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The user inside that the server runs as.
 const USER: RunUser = RunUser { uid: 999, gid: 999 };
 

@@ -1,9 +1,9 @@
 //! What maintainer scripts do to the files of a fresh system, as data. Nothing here is computed; what is, is in
-//! [`super::generated`].
+//! `root::generated`.
 
 /// One thing that a script does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(crate) enum Effect {
     /// A file that the package ships, at another place.
     CopyOf { from: &'static str, to: &'static str },
     /// A link. It takes the place of an empty folder, and of nothing else.
@@ -17,7 +17,7 @@ pub(super) enum Effect {
 use Effect::{CopyOf, Folder, Link, Text};
 
 /// Effects by the package whose script has them.
-pub(super) const EFFECTS: [(&str, &[Effect]); 13] = [
+pub(crate) const EFFECTS: [(&str, &[Effect]); 13] = [
     ("base-files", BASE_FILES),
     ("libc-bin", &[CopyOf { from: "usr/share/libc-bin/nsswitch.conf", to: "etc/nsswitch.conf" }]),
     (
@@ -76,7 +76,7 @@ const LIBSSL: &[Effect] = &[
 
 /// What every root has, whatever it is made of: places that a container's runtime mounts something on, also when the root is read-only.
 /// `hosts` is what stands there if nobody does.
-pub(super) const MOUNT_POINTS: &[Effect] = &[
+pub(crate) const MOUNT_POINTS: &[Effect] = &[
     Folder { path: "proc", mode: 0o555 },
     Folder { path: "sys", mode: 0o555 },
     Folder { path: "dev", mode: 0o755 },
