@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use djship_oci::{Image, ImageName, Layer, LayerEntry, Platform};
-use djship_store::FileTree;
+use djship_store::{Digest, FileTree};
 
+use crate::application::layer::open_folders;
 use crate::application::{Snapshot, SnapshotError, serving, statics};
 use crate::base::{BaseError, Roots};
-use crate::builder::{self, BuilderError, Distribution};
+use crate::builder::{self, BuilderError};
 use crate::bytecode::BytecodeError;
-use crate::context::clean::Proof;
 use crate::context::libraries::{self, LibrariesError};
 use crate::context::{self, ContextError};
 use crate::facts::{self, Facts, FactsError};
@@ -19,6 +19,7 @@ use crate::plan::{Plan, PlanError};
 use crate::project::{Project, ProjectError};
 use crate::report::{Note, Stage};
 use crate::tools::Tools;
+use crate::unchanged;
 
 /// What a build is asked for.
 #[derive(Debug, Clone)]
@@ -40,16 +41,33 @@ pub struct Built {
     pub image: Image,
     /// Its name.
     pub name: ImageName,
-    /// The proof that it is clean.
-    pub proof: Proof,
-    /// Number of Debian packages in it.
-    pub packages: usize,
-    /// The Python distributions in it.
-    pub distributions: Vec<Distribution>,
-    /// What was supplied, with versions.
-    pub supplied: Vec<(&'static str, String)>,
+    /// What there is to say about it.
+    pub summary: Summary,
+}
+
+/// An image in a few words.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Summary {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: Digest,
+    /// Number of files.
+    pub files: usize,
     /// Bytes in regular files.
     pub size: u64,
+    /// Number of Debian packages.
+    pub packages: usize,
+    /// Number of Python distributions.
+    pub distributions: usize,
+    /// Headers that belong to installed distributions.
+    pub headers: usize,
+    /// Folders that can be written to.
+    pub writable: Vec<String>,
+    /// What was supplied, with versions.
+    pub supplied: Vec<(String, String)>,
+    /// Whether it was started and checked.
+    pub checked: bool,
 }
 
 macro_rules! build_errors {
@@ -137,20 +155,27 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
     let whole = whole(&image);
     let proof = check::look(tools, &whole)?;
     if options.check {
-        check::start(tools, &facts, &image.config, &mounted(&image), &installed.distributions)?;
+        check::start(tools, &plan, &facts, &image, &snapshot, &installed.distributions)?;
     }
     djship_oci::ImageStore::new(tools.store).save(&image, std::slice::from_ref(&name))?;
-    Ok(Built {
-        packages: context::debian_packages(&whole),
+    let summary = Summary {
+        name: name.to_string(),
+        id: image.id,
+        files: proof.files,
         size: whole.size(),
-        supplied: serving.supplied_versions(),
-        distributions: installed.distributions,
-        plan,
-        facts,
-        image,
-        name,
-        proof,
-    })
+        packages: context::debian_packages(&whole),
+        distributions: installed.distributions.len(),
+        headers: proof.distribution_headers,
+        writable: image.config.volumes.iter().cloned().chain(open_folders(&plan, &facts)).collect(),
+        supplied: serving
+            .supplied_versions()
+            .into_iter()
+            .map(|(name, version)| (name.to_owned(), version))
+            .collect(),
+        checked: options.check,
+    };
+    unchanged::remember(tools, folder, options, &snapshot, &summary)?;
+    Ok(Built { plan, facts, image, name, summary })
 }
 
 /// The folders of an image as an overlay takes them, topmost first.

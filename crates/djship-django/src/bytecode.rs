@@ -37,6 +37,7 @@ pub enum BytecodeError {
 /// A source that is to be compiled.
 struct Job {
     source: TreePath,
+    at: PathBuf,
     compiled: TreePath,
     key: Digest,
 }
@@ -49,38 +50,29 @@ struct Unreadable {
     message: String,
 }
 
-/// Where the byte-compiler finds the interpreter and the files of a tree, at the same paths as in the image.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen<'a> {
-    /// The root.
-    pub lowers: &'a [PathBuf],
-    /// A folder of the host that is `/app`.
-    pub app: Option<&'a Path>,
-}
-
-/// Adds to `tree` a compiled file for every Python file in it.
+/// Adds to `tree` a compiled file for every Python file in it, with the interpreter in `lowers`.
 pub(crate) fn add(
     tools: &Tools<'_>,
     release: Release,
-    seen: Seen<'_>,
+    lowers: &[PathBuf],
     tree: &mut FileTree,
 ) -> Result<(), BytecodeError> {
     let (major, minor) = release.python();
     let tag = format!("cpython-{major}{minor}");
     let mut jobs = Vec::new();
     for (path, entry) in tree.iter() {
-        let Node::File { digest, .. } = &entry.node else { continue };
+        let Node::File { digest, at, .. } = &entry.node else { continue };
         let Some(stem) = path.file_name().strip_suffix(".py") else { continue };
         let Some(folder) = path.parent() else { continue };
         if let Ok(compiled) = folder.join(&format!("__pycache__/{stem}.{tag}.pyc")) {
             let key = Key::new("bytecode, form 1").part(&tag).part(path.as_str()).part(digest.as_bytes());
-            jobs.push(Job { source: path.clone(), compiled, key: key.digest() });
+            jobs.push(Job { source: path.clone(), at: at.clone(), compiled, key: key.digest() });
         }
     }
     let missing: Vec<&Job> =
         jobs.iter().filter(|job| tools.store.find(Bucket::Bytecode, &job.key).is_none()).collect();
     if !missing.is_empty() {
-        compile(tools, seen, &missing)?;
+        compile(tools, lowers, &missing)?;
     }
     for job in jobs {
         // Absent when the file is no Python: said once, when it was tried.
@@ -94,21 +86,27 @@ pub(crate) fn add(
     Ok(())
 }
 
-fn compile(tools: &Tools<'_>, seen: Seen<'_>, jobs: &[&Job]) -> Result<(), BytecodeError> {
+fn compile(tools: &Tools<'_>, lowers: &[PathBuf], jobs: &[&Job]) -> Result<(), BytecodeError> {
     let work = tools.store.temp_dir("bytecode")?;
     let out = work.path().join("out");
     make_owned(&out, tools)?;
     let mut list = String::new();
-    for Job { source, key, .. } in jobs {
-        list.push_str(&format!("{source}\t{source}\t/out/{}\n", key.hex()));
+    let sources = work.path().join("sources");
+    fs_err::create_dir_all(&sources)?;
+    for Job { source, at, key, .. } in jobs {
+        // The files alone, wherever they lie: no need to lay out a whole tree for the one that changed.
+        let copy = sources.join(key.hex());
+        if fs_err::hard_link(at, &copy).is_err() {
+            fs_err::copy(at, &copy)?;
+        }
+
+        list.push_str(&format!("/sources/{0}\t{source}\t/out/{0}\n", key.hex()));
     }
     let script = "exec /usr/bin/python3 -S -s -B /opt/djship-build/compile.py </opt/djship-build/list";
-    let mut container = child::step(seen.lowers.iter().cloned(), ["/bin/sh", "-c", script]);
+    let mut container = child::step(lowers.iter().cloned(), ["/bin/sh", "-c", script]);
     container.file("/opt/djship-build/compile.py", python::COMPILE).file("/opt/djship-build/list", list);
     container.bind(&out, "/out");
-    if let Some(app) = seen.app {
-        container.bind_read_only(app, "/app");
-    }
+    container.bind_read_only(&sources, "/sources");
     let finished = child::run(tools, &container)?;
     if !finished.success() {
         return Err(BytecodeError::Compiler { output: finished.tail(20).to_vec() });

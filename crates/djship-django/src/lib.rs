@@ -16,10 +16,13 @@ pub mod laid;
 pub mod plan;
 pub mod project;
 mod python;
+mod reads;
 pub mod report;
 pub mod running;
 pub mod services;
+mod stamp;
 pub mod tools;
+pub mod unchanged;
 
 pub use bytecode::BytecodeError;
 pub use child::ChildError;

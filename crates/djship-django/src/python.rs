@@ -26,8 +26,12 @@ pub(crate) const PROBE: &[Source] = sources!(
     "djship_probe/watch.py",
 );
 
+/// Records what a step reads.
+pub(crate) const READS: &str = include_str!("../python/build/reads.py");
+
 /// Steps of a build that go through `manage.py`.
-pub(crate) const BUILD: &[Source] = sources!("build": "through_manage.py", "collectstatic.py", "check.py");
+pub(crate) const BUILD: &[Source] =
+    sources!("build": "through_manage.py", "collectstatic.py", "check.py", "reads.py");
 
 /// Supplied servers, pinned by hash.
 pub(crate) const SUPPLIED_WSGI: &str = include_str!("../python/runtime/supplied-wsgi.txt");

@@ -138,8 +138,10 @@ pub enum Root {
 pub enum Because {
     /// It was never done.
     First,
-    /// A file, a setting or a tool changed that it depends on.
+    /// A setting, a dependency or djship itself changed.
     InputsChanged,
+    /// This file or folder changed, relative to the project.
+    Changed(String),
 }
 
 /// Why there are no static files.
@@ -160,6 +162,8 @@ pub enum Check {
     Permissions,
     /// Django starts and its modules import as the run user.
     Starts,
+    /// It did, and nothing that it read then has changed.
+    Started,
 }
 
 /// Where a long transfer or loop stands.

@@ -193,6 +193,8 @@ steps! {
     CreateNamespaces => "create the container's namespaces",
     /// Cutting the mount namespace off from the host's.
     SeparateMounts => "separate the container's mounts from the host's",
+    /// Showing root's layers as the owner's.
+    MapLayers => "show the layers as the container owner's",
     /// Opening a folder or file of the host.
     OpenSource => "open",
     /// Becoming the mapped user.

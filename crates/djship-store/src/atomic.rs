@@ -20,7 +20,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// The same without flushing: for what is inside an entry of the store, where [`crate::durable`] sees to it.
-pub(crate) fn write_quickly(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write_quickly(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = TempFile::beside(path)?;
     file.file().write_all(bytes)?;
     file.rename_to(path)

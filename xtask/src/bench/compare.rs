@@ -1,33 +1,40 @@
 //! Ours beside others: measured in turns, so that a slow minute of the machine meets every side, and judged by ratio.
 
-use std::fmt::Write as _;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
 use super::measure::{Median, Repeat, Run, run_once, summarize};
+use super::table::{Row, Unit};
 
-/// One row of the table: the same job, done by djship and by others.
-pub(crate) struct Comparison {
+/// The same job, done by djship and by others.
+pub(super) struct Comparison<'a> {
     /// The job: "rebuild, nothing changed".
-    pub(crate) name: String,
-    pub(crate) ours: Side,
-    pub(crate) beside: Vec<Side>,
-    /// The largest ratio of our time to the fastest other's that reaches the goal.
-    pub(crate) target: Option<f64>,
+    pub(super) name: &'static str,
+    /// Ours first.
+    pub(super) sides: Vec<Side<'a>>,
+    pub(super) goal: Option<Goal>,
 }
 
 /// One way to do the job.
-pub(crate) struct Side {
-    pub(crate) name: String,
+pub(super) struct Side<'a> {
+    pub(super) name: &'static str,
     /// Makes the next run's command, and whatever state it starts from. Not measured.
-    pub(crate) prepare: Box<dyn FnMut() -> Result<Command>>,
+    pub(super) prepare: Box<dyn FnMut() -> Result<Command> + 'a>,
 }
 
-impl Side {
+/// What our time is to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Goal {
+    /// The largest ratio to the other's time.
+    pub(super) ratio: f64,
+    /// The other; the fastest one when absent.
+    pub(super) beside: Option<&'static str>,
+}
+
+impl Side<'_> {
     /// A shell line that needs no preparation.
-    pub(crate) fn shell(name: &str, line: &str) -> Self {
+    pub(super) fn shell(name: &'static str, line: &str) -> Self {
         let line = line.to_owned();
         let prepare = move || {
             let mut command = Command::new("sh");
@@ -35,25 +42,24 @@ impl Side {
             command.args(["-c", &format!("exec {line}")]);
             Ok(command)
         };
-        Self { name: name.to_owned(), prepare: Box::new(prepare) }
+        Self { name, prepare: Box::new(prepare) }
     }
 }
 
 /// A comparison with its numbers.
 #[derive(Debug)]
-pub(crate) struct Measured {
-    name: String,
-    ours: (String, Median),
-    beside: Vec<(String, Median)>,
-    target: Option<f64>,
+pub(super) struct Measured {
+    pub(super) name: &'static str,
+    /// Ours first.
+    pub(super) sides: Vec<(&'static str, Vec<Run>)>,
+    pub(super) goal: Option<Goal>,
 }
 
-impl Comparison {
+impl Comparison<'_> {
     /// Measures every side.
-    pub(crate) fn measure(self, repeat: Repeat) -> Result<Measured> {
-        let Comparison { name, ours, beside, target } = self;
-        let mut sides: Vec<(Side, Vec<Run>)> =
-            std::iter::once(ours).chain(beside).map(|side| (side, Vec::new())).collect();
+    pub(super) fn measure(self, repeat: Repeat) -> Result<Measured> {
+        let Comparison { name, sides, goal } = self;
+        let mut sides: Vec<(Side<'_>, Vec<Run>)> = sides.into_iter().map(|side| (side, Vec::new())).collect();
         for round in 0..repeat.warm_up + repeat.runs.max(1) {
             for (side, runs) in &mut sides {
                 let run = (side.prepare)()
@@ -64,126 +70,116 @@ impl Comparison {
                 }
             }
         }
-        let mut medians = sides.into_iter().map(|(side, runs)| (side.name, summarize(&runs)));
-        let ours = medians.next().context("a comparison has two sides")?;
-        Ok(Measured { name, ours, beside: medians.collect(), target })
+        Ok(Measured { name, sides: sides.into_iter().map(|(side, runs)| (side.name, runs)).collect(), goal })
     }
 }
 
 impl Measured {
-    /// Our time divided by the fastest other's.
-    fn ratio(&self) -> Option<f64> {
-        let fastest = self.beside.iter().map(|(_, median)| median.run.wall).min()?;
-        Some(self.ours.1.run.wall.as_secs_f64() / fastest.as_secs_f64())
-    }
-
-    fn verdict(&self) -> &'static str {
-        match (self.ratio(), self.target) {
-            (Some(ratio), Some(target)) if ratio <= target => "reached",
-            (Some(_), Some(_)) => "NOT reached",
-            _ => "",
+    /// One row for each side.
+    pub(super) fn rows(&self) -> Vec<Row> {
+        let medians: Vec<(&str, Median)> =
+            self.sides.iter().map(|(who, runs)| (*who, summarize(runs))).collect();
+        let mut rows: Vec<Row> = medians
+            .iter()
+            .map(|(who, median)| Row {
+                runs: self.sides.first().map_or(0, |(_, runs)| runs.len()),
+                value: Some(median.run.wall.as_secs_f64()),
+                spread: Some((median.fastest.as_secs_f64(), median.slowest.as_secs_f64())),
+                own_peak: Some(median.run.own_peak),
+                largest_peak: Some(median.run.largest_peak),
+                ..Row::new("", who, Unit::Seconds)
+            })
+            .collect();
+        if let Some(ours) = rows.first_mut() {
+            self.name.clone_into(&mut ours.what);
+            ours.ratio = self.ratio(&medians);
+            if let (Some(ratio), Some(goal)) = (ours.ratio, self.goal) {
+                let beside = goal.beside.unwrap_or("the fastest");
+                ours.goal = Some(format!("{} of {beside}", fraction(goal.ratio)));
+                ours.is_reached = Some(ratio <= goal.ratio);
+            }
         }
+        rows
+    }
+
+    /// Our time divided by the other's that the goal names, or the fastest other's.
+    fn ratio(&self, medians: &[(&str, Median)]) -> Option<f64> {
+        let (ours, others) = medians.split_first()?;
+        let beside = self.goal.and_then(|goal| goal.beside);
+        let relevant = others.iter().filter(|(who, _)| beside.is_none_or(|beside| *who == beside));
+        let other = relevant.map(|(_, median)| median.run.wall).min()?;
+        Some(ours.1.run.wall.as_secs_f64() / other.as_secs_f64())
+    }
+
+    /// The largest memory that djship itself took in any run.
+    pub(super) fn largest_own_peak(&self) -> u64 {
+        let ours = self.sides.first().map_or(&[][..], |(_, runs)| runs);
+        ours.iter().map(|run| run.own_peak).max().unwrap_or_default()
     }
 }
 
-/// The table in Markdown, as it goes into `docs/benchmarks.md`.
-pub(crate) fn table(rows: &[Measured]) -> String {
-    let mut text = String::from(
-        "| what | who | median | spread | peak memory | ratio | goal |\n|---|---|---|---|---|---|---|\n",
-    );
-    for row in rows {
-        for (index, (who, median)) in std::iter::once(&row.ours).chain(&row.beside).enumerate() {
-            let (ratio, goal) = if index == 0 {
-                let ratio = row.ratio().map_or_else(String::new, |ratio| format!("{ratio:.3}"));
-                let goal =
-                    row.target.map_or_else(String::new, |target| format!("{target} {}", row.verdict()));
-                (ratio, goal)
-            } else {
-                (String::new(), String::new())
-            };
-            // Writing to a string does not fail.
-            let _ = writeln!(
-                text,
-                "| {} | {who} | {} | {} - {} | {} | {ratio} | {goal} |",
-                if index == 0 { &row.name } else { "" },
-                time(median.run.wall),
-                time(median.fastest),
-                time(median.slowest),
-                memory(median),
-            );
-        }
-    }
-    text
-}
-
-fn time(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
-    if seconds < 1.0 { format!("{:.1} ms", seconds * 1000.0) } else { format!("{seconds:.2} s") }
-}
-
-fn memory(median: &Median) -> String {
-    const MEBIBYTE: u64 = 1024 * 1024;
-    format!(
-        "{} MiB (largest child {} MiB)",
-        median.run.own_peak / MEBIBYTE,
-        median.run.largest_peak / MEBIBYTE
-    )
+/// `1/4` where it is one.
+fn fraction(ratio: f64) -> String {
+    let parts = (1.0 / ratio).round();
+    if (1.0 / ratio - parts).abs() < 1e-9 { format!("1/{parts}") } else { format!("{ratio}") }
 }
 
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
-    use std::rc::Rc;
+    use std::time::Duration;
 
     use super::*;
 
-    fn median(milliseconds: u64) -> Median {
+    fn run(milliseconds: u64) -> Run {
         let wall = Duration::from_millis(milliseconds);
-        let run = Run { wall, cpu: wall, own_peak: 50 << 20, largest_peak: 90 << 20 };
-        Median { run, fastest: wall, slowest: wall }
+        Run { wall, cpu: wall, own_peak: 50 << 20, largest_peak: 90 << 20 }
+    }
+
+    fn rebuild(ours: u64, beside: Option<&'static str>) -> Measured {
+        let sides = vec![
+            ("djship", vec![run(ours), run(1), run(900)]),
+            ("classic", vec![run(80)]),
+            ("BuildKit", vec![run(100)]),
+        ];
+        Measured { name: "rebuild", sides, goal: Some(Goal { ratio: 0.25, beside }) }
     }
 
     #[test]
-    fn the_fastest_other_is_the_one_to_beat() {
-        let mut measured = Measured {
-            name: "rebuild".to_owned(),
-            ours: ("djship".to_owned(), median(20)),
-            beside: vec![("classic".to_owned(), median(400)), ("BuildKit".to_owned(), median(100))],
-            target: Some(0.25),
-        };
-        assert_eq!(measured.verdict(), "reached");
-        let table = table(std::slice::from_ref(&measured));
-        assert!(table.contains("| rebuild | djship | 20.0 ms | 20.0 ms - 20.0 ms | 50 MiB (largest child 90 MiB) | 0.200 | 0.25 reached |"), "{table}");
-        assert_eq!(table.lines().count(), 5);
-        measured.ours.1 = median(26);
-        assert_eq!(measured.verdict(), "NOT reached");
+    fn the_goal_says_whom_to_beat() {
+        let rows = rebuild(20, None).rows();
+        let ratio = |rows: &[Row]| (rows[0].ratio.unwrap() * 1000.0).round() / 1000.0;
+        assert_eq!((ratio(&rows), rows[0].is_reached), (0.25, Some(true)));
+        assert_eq!(rows[0].goal.as_deref(), Some("1/4 of the fastest"));
+        assert_eq!(rows.iter().filter(|row| row.ratio.is_some()).count(), 1);
+        let rows = rebuild(21, None).rows();
+        assert_eq!(rows[0].is_reached, Some(false));
+        let rows = rebuild(21, Some("BuildKit")).rows();
+        assert_eq!((ratio(&rows), rows[0].is_reached), (0.21, Some(true)));
+        assert_eq!(rebuild(21, None).largest_own_peak(), 50 << 20);
     }
 
     #[test]
     fn sides_take_turns_and_warm_ups_are_not_counted() {
-        let turns = Rc::new(RefCell::new(String::new()));
-        let side = |name: &str| {
-            let (turns, mark) = (Rc::clone(&turns), name.to_owned());
+        let turns = RefCell::new(String::new());
+        let side = |name: &'static str| {
+            let turns = &turns;
             let prepare = move || {
-                turns.borrow_mut().push_str(&mark);
+                turns.borrow_mut().push_str(name);
                 Ok(Command::new("true"))
             };
-            Side { name: name.to_owned(), prepare: Box::new(prepare) }
+            Side { name, prepare: Box::new(prepare) }
         };
-        let comparison =
-            Comparison { name: "nothing".to_owned(), ours: side("a"), beside: vec![side("b")], target: None };
-        comparison.measure(Repeat { warm_up: 1, runs: 2 }).unwrap();
+        let comparison = Comparison { name: "nothing", sides: vec![side("a"), side("b")], goal: None };
+        let measured = comparison.measure(Repeat { warm_up: 1, runs: 2 }).unwrap();
         assert_eq!(*turns.borrow(), "ababab");
+        assert_eq!(measured.sides[1].1.len(), 2);
     }
 
     #[test]
     fn a_broken_side_is_named() {
-        let comparison = Comparison {
-            name: "start".to_owned(),
-            ours: Side::shell("djship", "true"),
-            beside: vec![Side::shell("the other", "false")],
-            target: None,
-        };
+        let sides = vec![Side::shell("djship", "true"), Side::shell("the other", "false")];
+        let comparison = Comparison { name: "start", sides, goal: None };
         let error = format!("{:#}", comparison.measure(Repeat { warm_up: 0, runs: 1 }).unwrap_err());
         assert!(error.contains("cannot measure `start` with the other"), "{error}");
     }

@@ -11,7 +11,7 @@ use wait4::Wait4 as _;
 use crate::workspace::command_line;
 
 /// How often a command is run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, serde::Serialize)]
 pub(crate) struct Repeat {
     /// Runs before the measured ones, to fill caches.
     pub(crate) warm_up: u32,
@@ -30,6 +30,20 @@ pub(crate) struct Run {
     pub(crate) own_peak: u64,
     /// Peak resident memory of the largest process among it and its children, in bytes.
     pub(crate) largest_peak: u64,
+}
+
+impl std::ops::Add for Run {
+    type Output = Self;
+
+    /// One after the other.
+    fn add(self, other: Self) -> Self {
+        Self {
+            wall: self.wall + other.wall,
+            cpu: self.cpu + other.cpu,
+            own_peak: self.own_peak.max(other.own_peak),
+            largest_peak: self.largest_peak.max(other.largest_peak),
+        }
+    }
 }
 
 /// The median of several runs, each field by itself, and the spread of the wall-clock time.

@@ -1,21 +1,63 @@
 //! Measures djship beside what it is compared with, in one run on one machine.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`project`] | the projects that are built, from literals, with their Dockerfile |
+//! | [`proxy`], [`upstream`], [`links`] | the loopback proxy that both sides fetch from |
+//! | [`ours`], [`docker`], [`stage`] | the two sides, set up |
+//! | [`nothing`], [`rebuild`], [`size`] | the rows of the table |
+//! | [`measure`], [`compare`] | one number for one command, and several commands in turns |
+//! | [`table`], [`report`] | what is printed and written |
 
 mod compare;
+mod docker;
+mod links;
 mod measure;
+mod nothing;
+mod ours;
+mod project;
+mod proxy;
+mod rebuild;
+mod report;
+mod size;
+mod stage;
+mod table;
+mod upstream;
 
-use anyhow::{Result, bail};
-use compare::{Comparison, Side};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use compare::{Comparison, Measured, Side};
 use measure::Repeat;
+use project::Project;
+use report::Report;
+use stage::Stage;
+use table::{Row, Unit};
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Measured runs of each side; the median counts
-    #[arg(long, default_value_t = 9)]
-    runs: u32,
-    /// Runs before the measured ones
-    #[arg(long, default_value_t = 2)]
+    /// Measured runs of each side of a rebuild or a start; the median counts
+    #[arg(long, alias = "runs", default_value_t = 15)]
+    rounds: u32,
+    /// Measured runs of each side from nothing; each takes minutes
+    #[arg(long, default_value_t = 3, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(1..))]
+    long_rounds: u32,
+    /// Runs before the measured ones, of a rebuild or a start
+    #[arg(long, default_value_t = 3)]
     warm_up: u32,
+    /// Measure only these jobs
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Job>,
+    /// Install what is missing of Debian's docker.io and mmdebstrap first
+    #[arg(long)]
+    setup: bool,
+    /// Write the table into docs/benchmarks.md
+    #[arg(long, conflicts_with = "only")]
+    write: bool,
+    /// Also write every number into this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Compare two commands of your own: this one, a shell line ...
     #[arg(long, requires = "beside")]
     ours: Option<String>,
@@ -24,20 +66,93 @@ pub(crate) struct Arguments {
     beside: Option<String>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Job {
+    /// Everything from nothing
+    Nothing,
+    /// Rebuilds after a code change
+    Change,
+    /// Rebuild, nothing changed
+    Unchanged,
+    /// Size of the production image
+    Size,
+    /// Start of a container
+    Start,
+}
+
+/// Memory that djship itself may take, in bytes.
+const MEMORY_GOAL: u32 = 200_000_000;
+
 /// Runs the comparisons and prints their table.
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
-    let repeat = Repeat { warm_up: arguments.warm_up, runs: arguments.runs };
-    let (Some(ours), Some(beside)) = (&arguments.ours, &arguments.beside) else {
-        // The rows of the table "Numbers to beat" come here, as soon as there is a build to measure (issue 3).
-        bail!("no comparison is defined yet; give two with --ours and --beside");
-    };
-    let comparison = Comparison {
-        name: "given commands".to_owned(),
-        ours: Side::shell("ours", ours),
-        beside: vec![Side::shell("beside", beside)],
-        target: None,
-    };
-    let measured = comparison.measure(repeat)?;
-    print!("{}", compare::table(&[measured]));
+    let repeat = Repeat { warm_up: arguments.warm_up, runs: arguments.rounds };
+    if let (Some(ours), Some(beside)) = (&arguments.ours, &arguments.beside) {
+        let sides = vec![Side::shell("ours", ours), Side::shell("beside", beside)];
+        let measured = Comparison { name: "given commands", sides, goal: None }.measure(repeat)?;
+        print!("{}", table::markdown(&measured.rows()));
+        return Ok(());
+    }
+    let stage = Stage::set(arguments.setup)?;
+    let report = measure(&stage, arguments, repeat)?;
+    println!("\n{}", report.markdown());
+    if let Some(file) = &arguments.json {
+        fs_err::write(file, report.json()?)?;
+    }
+    if arguments.write {
+        report.write()?;
+    }
     Ok(())
+}
+
+fn measure(stage: &Stage, arguments: &Arguments, repeat: Repeat) -> Result<Report> {
+    let wanted = |job| arguments.only.is_empty() || arguments.only.contains(&job);
+    let mut report = Report::begin(stage, repeat, arguments.long_rounds)?;
+    let mut largest = 0;
+    let mut add = |report: &mut Report, measured: &Measured| {
+        largest = largest.max(measured.largest_own_peak());
+        report.rows.extend(measured.rows());
+    };
+    if wanted(Job::Nothing) {
+        let from_nothing = nothing::measure(stage, usize::try_from(arguments.long_rounds)?)?;
+        from_nothing.measured.iter().for_each(|measured| add(&mut report, measured));
+        report.rows.extend(from_nothing.parts);
+        report.network = Some(from_nothing.network);
+    }
+    println!("getting ready for the rest");
+    let mut copies = stage.copies(Project::Compiled)?;
+    stage.build_all(&copies)?;
+    if wanted(Job::Change) {
+        let view = "rebuild, an edited view";
+        add(&mut report, &rebuild::rebuild(stage, &mut copies, view, Some(project::VIEW), repeat)?);
+        let settings = "rebuild, edited settings";
+        add(&mut report, &rebuild::rebuild(stage, &mut copies, settings, Some(project::SETTINGS), repeat)?);
+    }
+    if wanted(Job::Unchanged) {
+        let name = "rebuild, nothing changed";
+        add(&mut report, &rebuild::rebuild(stage, &mut copies, name, None, repeat)?);
+    }
+    if wanted(Job::Size) {
+        report.rows.extend(size::rows(stage, &copies)?);
+    }
+    if wanted(Job::Start) {
+        add(&mut report, &rebuild::start(stage, copies.project, repeat)?);
+    }
+    let goals =
+        [("`up` to first HTTP 200, warm", "60 % of docker-compose"), ("`down`", "1/20 of docker-compose")];
+    report.rows.extend(
+        goals.map(|(what, goal)| Row {
+            goal: Some(goal.to_owned()),
+            ..Row::new(what, "djship", Unit::Seconds)
+        }),
+    );
+    // What fits into memory fits into 52 bits.
+    #[expect(clippy::cast_precision_loss, reason = "a number of bytes, shown in megabytes")]
+    let value = largest as f64;
+    report.rows.push(Row {
+        value: Some(value),
+        goal: Some(format!("{} MB", MEMORY_GOAL / 1_000_000)),
+        is_reached: Some(value <= f64::from(MEMORY_GOAL)),
+        ..Row::new("peak memory of djship itself, in all of these", "djship", Unit::Bytes)
+    });
+    Ok(report)
 }

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use djship_django::build::{BuildOptions, Built, build};
+use djship_django::build::{BuildOptions, Summary, build};
 use djship_django::tools::Tools;
-use djship_oci::{Compression, ImageName, write_archive, write_layout};
+use djship_django::unchanged;
+use djship_oci::{Compression, Image, ImageName, ImageStore, write_archive, write_layout};
 
 use crate::args::{BuildArgs, Cli};
 use crate::errors::{self, Kind, Report};
@@ -31,11 +32,20 @@ pub(crate) fn run(cli: &Cli, args: &BuildArgs, console: &Console) -> Result<i32,
         reporter: console,
     };
     let options = BuildOptions { name, check: !args.no_check };
+    if let Some(found) = unchanged::find(&workshop.store, &workshop.host, &args.path, &options) {
+        let image = opened(&workshop.store, &found.name, &outputs)?;
+        for output in &outputs {
+            deliver(&workshop, image.as_ref(), &found.name, output)?;
+        }
+        summary(&found, console, since);
+        console.line("Nothing has changed since the last build");
+        return Ok(0);
+    }
     let built = build(&tools, &args.path, &options).map_err(|error| errors::build(&error))?;
     for output in &outputs {
-        deliver(&workshop, &built, output)?;
+        deliver(&workshop, Some(&built.image), &built.summary.name, output)?;
     }
-    summary(&built, console, !args.no_check, since);
+    summary(&built.summary, console, since);
     workshop.store.settle().map_err(|error| errors::storage(&error))?;
     Ok(0)
 }
@@ -58,15 +68,24 @@ fn parse_output(text: &str) -> Result<Output, Report> {
     }
 }
 
-fn deliver(workshop: &Workshop, built: &Built, output: &Output) -> Result<(), Report> {
-    let names = std::slice::from_ref(&built.name);
+/// The image, when it is to be written somewhere.
+fn opened(store: &djship_store::Store, name: &str, outputs: &[Output]) -> Result<Option<Image>, Report> {
+    if outputs.is_empty() {
+        return Ok(None);
+    }
+    let stored = ImageStore::new(store).find(name).and_then(djship_oci::records::StoredImage::open);
+    stored.map(Some).map_err(|error| told(&error))
+}
+
+fn deliver(workshop: &Workshop, image: Option<&Image>, name: &str, output: &Output) -> Result<(), Report> {
+    let Some(image) = image else { return Ok(()) };
+    let names = [parse_name(name)?];
+    let names = &names;
     match output {
-        Output::Layout(folder) => {
-            write_layout(&built.image, folder, names, Compression::Gzip, &workshop.store)
-                .map(drop)
-                .map_err(|error| told(&error))
-        }
-        Output::Archive(file) => write_archive(&built.image, file, names, Compression::Gzip, &workshop.store)
+        Output::Layout(folder) => write_layout(image, folder, names, Compression::Gzip, &workshop.store)
+            .map(drop)
+            .map_err(|error| told(&error)),
+        Output::Archive(file) => write_archive(image, file, names, Compression::Gzip, &workshop.store)
             .map(drop)
             .map_err(|error| told(&error)),
     }
@@ -77,39 +96,37 @@ fn told(error: &(dyn std::error::Error + 'static)) -> Report {
 }
 
 /// What there is now, in a few lines.
-pub(crate) fn summary(built: &Built, console: &Console, checked: bool, since: Instant) {
-    let id: String = built.image.id.hex().chars().take(12).collect();
-    console.heading(&format!("Image {} ({id})", built.name));
+pub(crate) fn summary(summary: &Summary, console: &Console, since: Instant) {
+    let id: String = summary.id.hex().chars().take(12).collect();
+    console.heading(&format!("Image {} ({id})", summary.name));
     console.line(&format!(
         "{}, {} Debian packages, {} Python distributions, {} files",
-        size(built.size),
-        built.packages,
-        built.distributions.len(),
-        built.proof.files
+        size(summary.size),
+        summary.packages,
+        summary.distributions,
+        summary.files
     ));
     console.line("0 compilers, 0 -dev files, 0 installers");
-    if built.proof.distribution_headers > 0 {
-        console.line(&format!(
-            "{} headers that belong to installed distributions",
-            built.proof.distribution_headers
-        ));
+    if summary.headers > 0 {
+        console.line(&format!("{} headers that belong to installed distributions", summary.headers));
     }
-    let writable: Vec<_> = built.image.config.volumes.iter().map(String::as_str).collect();
-    if writable.is_empty() {
+    if summary.writable.is_empty() {
         console.line("Everything is read-only");
     } else {
-        console.line(&format!("Writable: {}; everything else is read-only", writable.join(", ")));
+        console.line(&format!("Writable: {}; everything else is read-only", summary.writable.join(", ")));
     }
-    let supplied: Vec<_> = built.supplied.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let supplied: Vec<_> =
+        summary.supplied.iter().map(|(name, version)| format!("{name} {version}")).collect();
     if !supplied.is_empty() {
         console.line(&format!("Supplied: {}", supplied.join(", ")));
     }
-    if !checked {
+    if !summary.checked {
         console.line("Not checked: --no-check");
     }
     let times: Vec<_> =
         console.times().iter().map(|(stage, time)| format!("{stage:?} {}", duration(*time))).collect();
-    console.line(&format!("{} in all: {}", duration(since.elapsed()), times.join(", ")));
+    let stages = if times.is_empty() { String::new() } else { format!(": {}", times.join(", ")) };
+    console.line(&format!("{} in all{stages}", duration(since.elapsed())));
 }
 
 /// Whether a text names a folder rather than an image.

@@ -53,7 +53,7 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs, console: &Console) -> Result<i32, R
     };
     let built = build(&tools, &folder, &BuildOptions { name: None, check: true })
         .map_err(|error| errors::build(&error))?;
-    summary(&built, console, true, since);
+    summary(&built.summary, console, since);
     if options.name.is_empty() {
         options.name = built.name.to_string();
     }

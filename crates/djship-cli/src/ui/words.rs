@@ -73,6 +73,7 @@ pub(super) fn note(note: &Note<'_>, verbose: bool) -> Words {
         Note::Checked(check) => Words::of(match check {
             Check::Clean => "Clean: no compiler, header, installer, set-uid program or Perl",
             Check::Permissions => "Readable by its user and by any other user",
+            Check::Started => "Django started before, and nothing that it read then has changed",
             Check::Starts => "Django starts as the run user, and its URLs and application import",
         }),
         _ => Words::default(),
@@ -185,10 +186,12 @@ fn reason(why: LeftOut) -> &'static str {
     }
 }
 
-fn again(because: &Because) -> &'static str {
+fn again(because: &Because) -> String {
     match because {
-        Because::First => "",
-        Because::InputsChanged => " again: what they depend on has changed",
+        Because::First => String::new(),
+        Because::InputsChanged => " again: what they depend on has changed".to_owned(),
+        Because::Changed(path) if path.is_empty() => " again: the project has changed".to_owned(),
+        Because::Changed(path) => format!(" again: {path} has changed"),
     }
 }
 

@@ -71,6 +71,38 @@ pub fn generated(
     Ok(tree)
 }
 
+/// The label that names folders of code into which the project writes as well.
+pub const OPEN_FOLDERS: &str = "djship.open-folders";
+
+/// Folders that hold code and into which the project writes, such as one with an SQLite file beside `manage.py`. They
+/// cannot be volumes, which would hide the code; they are open to the run user instead.
+pub fn open_folders(plan: &Plan, facts: &Facts) -> Vec<String> {
+    let django_folder = format!("/app/{}", plan.project.django_folder());
+    let django_folder = django_folder.trim_end_matches('/');
+    let clean = facts.writable.iter().map(|folder| folder.path.trim_end_matches('/'));
+    let open: BTreeSet<&str> = clean.filter(|path| *path == "/app" || *path == django_folder).collect();
+    open.into_iter().map(str::to_owned).collect()
+}
+
+/// The files that the project's databases are, where they are files.
+fn database_files(facts: &Facts) -> impl Iterator<Item = &str> {
+    let files = facts.databases.values().filter(|database| database.is_sqlite());
+    files.filter_map(|database| database.name.as_ref()?.as_str()).filter(|name| name.starts_with('/'))
+}
+
+/// Opens folders of code and database files in `tree` to the run user.
+pub fn open_up(tree: &mut FileTree, plan: &Plan, facts: &Facts) {
+    let folders = open_folders(plan, facts);
+    let files: BTreeSet<&str> = database_files(facts).collect();
+    for (path, entry) in tree.iter_mut() {
+        let path = path.to_string();
+        if folders.contains(&path) || files.contains(path.as_str()) {
+            entry.uid = USER;
+            entry.mode = if entry.is_dir() { 0o2775 } else { 0o664 };
+        }
+    }
+}
+
 /// The folders that the project writes to, below what ships and not all of it.
 pub fn writable(plan: &Plan, facts: &Facts) -> Vec<Writable> {
     let django_folder = format!("/app/{}", plan.project.django_folder());

@@ -1,22 +1,32 @@
 //! The files that ship, copied before anything looks at them: an editor that saves during a build changes nothing
 //! half-way.
+//!
+//! The copies are blobs in the store. A file whose size, times and inode are those of the last build is not read again.
+
+mod known;
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use djship_store::{Digest, Entry, FileTree, Store, StoreError, TempDir, TreePath};
+use djship_store::{Bucket, Digest, Entry, FileTree, Node, Store, StoreError, TreePath};
 
-use crate::project::selection::{LeftOut, Selection, SelectionError};
+use crate::project::selection::{LeftOut, Selected, Selection, SelectionError};
+use known::Known;
 
-/// The project's files at one moment, in a folder of ours.
+use crate::stamp::{self, Stamp};
+
+/// The project's files at one moment, as blobs of the store.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The files, relative to the project: root's, 0644 or 0755.
     pub tree: FileTree,
     /// What stayed behind, and why.
     pub left_out: Vec<(TreePath, LeftOut)>,
-    folder: TempDir,
+    /// Everything that a later build must find as it is, to find the same: files and folders, absolute.
+    pub looked_at: Vec<PathBuf>,
+    /// When the files were looked at, in nanoseconds since 1970.
+    pub time: i128,
 }
 
 /// A project that cannot be copied.
@@ -42,63 +52,76 @@ pub enum SnapshotError {
 impl Snapshot {
     /// Copies what ships of the project in `folder`.
     pub fn take(folder: &Path, store: &Store) -> Result<Self, SnapshotError> {
+        let time = stamp::now();
         let selection = Selection::of(folder)?;
-        let copy = store.temp_dir("snapshot")?;
+        let mut known = Known::load(folder, store);
         let mut tree = FileTree::new();
-        for file in &selection.files {
-            let entry = copy_file(&file.source, &file.path.below(copy.path()))
-                .map_err(|source| SnapshotError::Copy { path: file.path.clone(), source })?;
-            tree.insert(file.path.clone(), entry);
+        let mut looked_at = selection.folders;
+        for file in selection.files {
+            looked_at.push(file.source.clone());
+            let entry = entry(&file, store, &mut known)?;
+            tree.insert(file.path, entry);
         }
         tree.fill_parents();
-        Ok(Self { tree, left_out: selection.left_out, folder: copy })
+        known.save().map_err(|source| StoreError::Io {
+            verb: "remember",
+            path: folder.to_owned(),
+            source,
+        })?;
+        Ok(Self { tree, left_out: selection.left_out, looked_at, time })
     }
 
-    /// Where the copy is.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// Another copy, for programs that may write to it, in `target` (which must not exist), owned by `owner`.
+    /// A copy of the files, for programs that may write to it, in `target` (which must not exist), owned by `owner`.
     pub fn copy_to(&self, target: &Path, owner: Option<(u32, u32)>) -> Result<(), SnapshotError> {
-        let failed = |path: &TreePath| {
-            let path = path.clone();
-            move |source| SnapshotError::Copy { path, source }
-        };
         let own = |path: &Path| -> io::Result<()> {
             match owner {
                 Some((uid, gid)) => fs_err::os::unix::fs::lchown(path, Some(uid), Some(gid)),
                 None => Ok(()),
             }
         };
-        let top =
-            |source| SnapshotError::Store(StoreError::Io { verb: "make", path: target.to_owned(), source });
+        let top = |source| StoreError::Io { verb: "make", path: target.to_owned(), source };
         fs_err::create_dir_all(target).and_then(|()| own(target)).map_err(top)?;
         for (path, entry) in self.tree.iter() {
-            let (from, to) = (path.below(self.folder.path()), path.below(target));
-            let made = if entry.is_dir() { fs_err::create_dir(&to) } else { copy_file(&from, &to).map(drop) };
-            made.and_then(|()| own(&to)).map_err(failed(path))?;
+            let to = path.below(target);
+            let made = match &entry.node {
+                Node::Dir => fs_err::create_dir(&to),
+                Node::Symlink { target } => fs_err::os::unix::fs::symlink(target, &to),
+                Node::File { at, .. } => fs_err::copy(at, &to)
+                    .and_then(|_| fs_err::set_permissions(&to, std::fs::Permissions::from_mode(entry.mode))),
+            };
+            made.and_then(|()| own(&to))
+                .map_err(|source| SnapshotError::Copy { path: path.clone(), source })?;
         }
         Ok(())
     }
 }
 
-fn copy_file(from: &PathBuf, to: &Path) -> io::Result<Entry> {
-    if let Some(parent) = to.parent() {
-        fs_err::create_dir_all(parent)?;
-    }
-    let metadata = fs_err::symlink_metadata(from)?;
+/// The entry of a file, with its bytes in the store.
+fn entry(file: &Selected, store: &Store, known: &mut Known) -> Result<Entry, SnapshotError> {
+    let failed = |source| SnapshotError::Copy { path: file.path.clone(), source };
+    let metadata = fs_err::symlink_metadata(&file.source).map_err(failed)?;
     if metadata.is_symlink() {
-        let target = fs_err::read_link(from)?;
-        let text = target.to_str().ok_or_else(|| io::Error::other("the link's target is not UTF-8"))?;
-        fs_err::os::unix::fs::symlink(&target, to)?;
+        let target = fs_err::read_link(&file.source).map_err(failed)?;
+        let text =
+            target.to_str().ok_or_else(|| failed(io::Error::other("the link's target is not UTF-8")))?;
         return Ok(Entry::symlink(text));
     }
-    let mode = if metadata.permissions().mode() & 0o111 == 0 { 0o644 } else { 0o755 };
-    fs_err::copy(from, to)?;
-    fs_err::set_permissions(to, std::fs::Permissions::from_mode(mode))?;
-    let (digest, size) = Digest::of_reader(fs_err::File::open(to)?)?;
-    Ok(Entry::file(digest, size, to).with_mode(mode))
+    let mode = if metadata.mode() & 0o111 == 0 { 0o644 } else { 0o755 };
+    let stamp = Stamp::of(&metadata);
+    if let Some(digest) = known.digest(&file.path, &stamp)
+        && let Some(at) = store.find(Bucket::Blobs, &digest)
+    {
+        return Ok(Entry::file(digest, metadata.size(), at).with_mode(mode));
+    }
+    let (digest, size) = fs_err::File::open(&file.source).and_then(Digest::of_reader).map_err(failed)?;
+    // Read once more for the copy: if it changed in between, the digest says so.
+    let at = store.insert_blob(&digest, size, |writer| -> Result<(), SnapshotError> {
+        let mut source = fs_err::File::open(&file.source).map_err(failed)?;
+        io::copy(&mut source, writer).map_err(failed)?;
+        Ok(())
+    })?;
+    known.remember(&file.path, stamp, digest);
+    Ok(Entry::file(digest, size, at).with_mode(mode))
 }
 
 #[cfg(test)]
@@ -123,5 +146,21 @@ mod tests {
         let copy = folder.path().join("copy");
         snapshot.copy_to(&copy, None).unwrap();
         assert_eq!(fs_err::read_to_string(copy.join("link")).unwrap(), "y");
+    }
+
+    #[test]
+    fn a_change_is_seen_whatever_is_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = folder.path().join("project");
+        fs_err::create_dir_all(&project).unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let mut digests = Vec::new();
+        for text in ["one", "two", "six", "ten"] {
+            fs_err::write(project.join("a"), text).unwrap();
+            digests.push(Snapshot::take(&project, &store).unwrap().tree.digest());
+            assert_eq!(digests.last(), Some(&Snapshot::take(&project, &store).unwrap().tree.digest()));
+        }
+        digests.dedup();
+        assert_eq!(digests.len(), 4);
     }
 }

@@ -13,6 +13,7 @@ use crate::facts::{Facts, write_sources};
 use crate::laid::{KeepError, Key, Laid};
 use crate::plan::Plan;
 use crate::python;
+use crate::reads::{self, Answers, Standing};
 use crate::report::{Because, NoStatic, Note};
 use crate::tools::Tools;
 
@@ -80,15 +81,22 @@ pub fn collect(
     }
     let root = found.root.as_deref().map_or(DEFAULT_ROOT, |root| root.trim_end_matches('/')).to_owned();
     let url = found.url.clone().unwrap_or_else(|| "/static/".to_owned());
-    let mut key = Key::new("static files, form 1").part(dependencies.as_bytes()).part(&root);
-    key = key.part(snapshot.tree.digest().as_bytes()).part(serde_json::to_vec(facts).unwrap_or_default());
-    let key = key.digest();
-    let (laid, because) = if let Some(laid) = Laid::find(tools.store, Bucket::Outputs, &key)? {
+    let inputs = Key::new("static files, form 1").part(dependencies.as_bytes()).part(&root);
+    let inputs = inputs.part(serde_json::to_vec(facts).unwrap_or_default()).digest();
+    let answers = Answers::of(tools.store, &plan.project.folder, &snapshot.tree);
+    let (found, because) = match answers.standing("static", &inputs) {
+        Standing::Reuse(answer) => (Laid::find(tools.store, Bucket::Outputs, &answer)?, Because::First),
+        Standing::Redo(because) => (None, because),
+    };
+    let (laid, because) = if let Some(laid) = found {
         (laid, None)
     } else {
         let work = tools.store.temp_dir("static")?;
         let tree = run(tools, plan, facts, snapshot, lowers, &root, work.path())?;
-        (Laid::keep(tools.store, Bucket::Outputs, &key, &tree, |_| Ok(()))?, Some(Because::First))
+        let answer = Key::new("static files").part(tree.digest().as_bytes()).digest();
+        let laid = Laid::keep(tools.store, Bucket::Outputs, &answer, &tree, |_| Ok(()))?;
+        answers.remember("static", &inputs, &work.path().join("record/reads"), &answer)?;
+        (laid, Some(because))
     };
     let files = laid.tree.iter().filter(|(_, entry)| !entry.is_dir()).count();
     tools.reporter.note(Note::Static { files, size: laid.tree.size(), root: root.clone(), because });
@@ -104,7 +112,8 @@ fn run(
     root: &str,
     work: &Path,
 ) -> Result<FileTree, StaticError> {
-    let (app, out, program) = (work.join("app"), work.join("out"), work.join("program"));
+    let [app, out, program, record] = ["app", "out", "program", "record"].map(|name| work.join(name));
+    make_owned(&record, tools)?;
     let owner = tools.host.owner.map(|owner| (owner.uid, owner.gid));
     snapshot.copy_to(&app, owner)?;
     make_owned(&out, tools)?;
@@ -115,6 +124,7 @@ fn run(
     let arguments = ["/venv/bin/python", "/opt/djship-build/collectstatic.py", root];
     let mut container = child::step(lowers.iter().cloned(), arguments);
     container.bind(&app, "/app").bind(&out, root).bind_read_only(&program, "/opt/djship-build");
+    container.bind(&record, "/out").env("DJSHIP_READS", reads::RECORD);
     container.cwd = PathBuf::from(format!("/app/{}", plan.project.django_folder()));
     for (name, value) in environment(facts) {
         container.env(name, value);

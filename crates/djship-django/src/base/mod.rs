@@ -20,7 +20,7 @@ use djship_deb::{Arch, Codename, Suite};
 use djship_oci::Layer;
 use djship_store::{Bucket, Digest, FileTree, Node};
 
-use crate::bytecode::{self, Seen};
+use crate::bytecode;
 use crate::context::native;
 use crate::kept;
 use crate::laid::{Key, Laid};
@@ -35,7 +35,7 @@ use crate::tools::{Host, Tools};
 pub const ARCHITECTURE: &str = "amd64";
 
 /// Indexes younger than this are used without asking the mirror.
-const FRESH: Duration = Duration::from_hours(24);
+pub(crate) const FRESH: Duration = Duration::from_hours(24);
 /// Where the host's own mirrors are named.
 const APT: &str = "/etc/apt";
 
@@ -135,8 +135,7 @@ impl<'a> Roots<'a> {
             reused = false;
             let root = self.root(Root::Production, &self.production, Trim::Production)?;
             let mut tree = root.tree.clone();
-            let lowers = [root.fs()];
-            bytecode::add(self.tools, self.release, Seen { lowers: &lowers, app: None }, &mut tree)?;
+            bytecode::add(self.tools, self.release, &[root.fs()], &mut tree)?;
             Ok(tree)
         })?;
         if reused {

@@ -107,8 +107,8 @@ impl From<djship_store::StoreError> for BuilderError {
 /// Installs what the plan names, or finds it installed.
 pub fn install(tools: &Tools<'_>, plan: &Plan, roots: &Roots<'_>) -> Result<Installed, BuilderError> {
     let settings = IndexSettings::of(tools.host);
-    let key = key(plan, roots, &settings)?;
     let project = Key::new("project").part(plan.project.folder.as_os_str().as_encoded_bytes()).digest();
+    let key = key(plan, roots, &settings, &project)?;
     let last = tools.store.root().join("last").join(format!("dependencies-{}", &project.hex()[..16]));
     if let Some(laid) = Laid::find(tools.store, Bucket::Outputs, &key)? {
         let distributions = read_record(&laid.folder)?;
@@ -138,8 +138,15 @@ fn read_record(folder: &Path) -> Result<Vec<Distribution>, BuilderError> {
 }
 
 /// Everything that decides what an environment holds.
-fn key(plan: &Plan, roots: &Roots<'_>, settings: &IndexSettings) -> Result<Digest, BuilderError> {
+fn key(
+    plan: &Plan,
+    roots: &Roots<'_>,
+    settings: &IndexSettings,
+    project: &Digest,
+) -> Result<Digest, BuilderError> {
     let mut key = Key::new("environment, form 1").part(roots.key().as_bytes()).part(python::UV);
+    // Never another project's: what its `setup.py` files once did to its cache stays there.
+    key = key.part(project.as_bytes());
     for file in plan.dependencies.value.files() {
         let text = plan.project.read(&file)?.unwrap_or_default();
         key = key.part(&file).part(text);

@@ -9,16 +9,16 @@ use std::path::PathBuf;
 
 use djship_oci::Layer;
 use djship_oci::layer::LayerError;
-use djship_store::{Bucket, Digest, FileTree, StoreError, TreePath};
+use djship_store::{Digest, FileTree, StoreError, TreePath};
 
 use crate::application::Snapshot;
 use crate::application::layer::{self, Serving, StaticRoot};
 use crate::base::{BaseError, Roots};
 use crate::builder::{BuilderError, Installed, supplied};
-use crate::bytecode::{self, BytecodeError, Seen};
+use crate::bytecode::{self, BytecodeError};
 use crate::facts::Facts;
 use crate::kept;
-use crate::laid::{KeepError, Key, Laid};
+use crate::laid::{KeepError, Key};
 use crate::plan::Plan;
 use crate::python;
 use crate::report::Note;
@@ -72,12 +72,9 @@ pub fn dependencies(
         if let Some(requirements) = serving.supplied {
             added.overlay(supplied::fetch(tools, roots, requirements)?);
         }
-        // The byte-compiler sees them at their places in the image.
-        let laid = Laid::keep(tools.store, Bucket::Outputs, &added.digest(), &added, |_| Ok(()))?;
-        let lowers: Vec<PathBuf> = [laid.fs()].into_iter().chain(runtime.iter().cloned()).collect();
         let mut tree = installed.laid.tree.clone();
-        tree.overlay(laid.tree);
-        bytecode::add(tools, plan.release.value, Seen { lowers: &lowers, app: None }, &mut tree)?;
+        tree.overlay(added);
+        bytecode::add(tools, plan.release.value, runtime, &mut tree)?;
         Ok(tree)
     })
 }
@@ -100,6 +97,7 @@ pub fn application(
     let (static_root, static_files) = collected.unzip();
     let generated = layer::generated(tools.store, plan, facts, serving, static_root.as_ref())?;
     let mut key = Key::new("application layer, form 1").part(dependencies.as_bytes()).part(python::COMPILE);
+    key = key.part(layer::open_folders(plan, facts).join(":"));
     key = key.part(snapshot.tree.digest().as_bytes()).part(generated.digest().as_bytes());
     key = key.part(static_files.as_ref().map_or_else(Vec::new, |tree| tree.digest().as_bytes().to_vec()));
     kept::layer(tools, &key.digest(), || {
@@ -110,11 +108,11 @@ pub fn application(
             }
         }
         tree.fill_parents();
-        let seen = Seen { lowers: runtime, app: Some(snapshot.folder()) };
-        bytecode::add(tools, plan.release.value, seen, &mut tree)?;
+        bytecode::add(tools, plan.release.value, runtime, &mut tree)?;
         tree.overlay(static_files.unwrap_or_default());
         tree.overlay(generated);
         tree.fill_parents();
+        layer::open_up(&mut tree, plan, facts);
         Ok(tree)
     })
 }

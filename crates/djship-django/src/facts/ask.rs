@@ -12,6 +12,7 @@ use crate::child::{self, ChildError};
 use crate::laid::Key;
 use crate::plan::Plan;
 use crate::python::{self, Source};
+use crate::reads::{self, Answers, Standing};
 use crate::report::{Because, Note};
 use crate::tools::Tools;
 
@@ -58,27 +59,36 @@ pub fn ask(
     lowers: &[PathBuf],
     dependencies: &Digest,
 ) -> Result<Facts, FactsError> {
-    let mut key =
-        Key::new("facts, form 1").part(dependencies.as_bytes()).part(snapshot.tree.digest().as_bytes());
-    key = key.part(plan.project.manage_py.as_str());
+    let mut inputs =
+        Key::new("facts, form 1").part(dependencies.as_bytes()).part(plan.project.manage_py.as_str());
     for (name, text) in python::PROBE {
-        key = key.part(name).part(text);
+        inputs = inputs.part(name).part(text);
     }
-    let key = key.digest();
-    if let Some(file) = tools.store.find(Bucket::Facts, &key) {
-        let facts: Facts = serde_json::from_slice(&fs_err::read(file)?)?;
-        tools.reporter.note(Note::Facts { facts: &facts, because: None });
-        return Ok(facts);
-    }
-    let text = probe(tools, plan, snapshot, lowers)?;
+    let inputs = inputs.digest();
+    let answers = Answers::of(tools.store, &plan.project.folder, &snapshot.tree);
+    let because = match answers.standing("facts", &inputs) {
+        Standing::Reuse(answer) => {
+            if let Some(file) = tools.store.find(Bucket::Facts, &answer) {
+                let facts: Facts = serde_json::from_slice(&fs_err::read(file)?)?;
+                tools.reporter.note(Note::Facts { facts: &facts, because: None });
+                return Ok(facts);
+            }
+            Because::First
+        }
+        Standing::Redo(because) => because,
+    };
+    let work = tools.store.temp_dir("probe")?;
+    let text = probe(tools, plan, snapshot, lowers, work.path())?;
     let facts: Facts = serde_json::from_slice(&text)?;
     if !facts.errors.is_empty() || facts.settings_module.is_none() {
         return Err(FactsError::Settings { failures: facts.errors });
     }
-    tools.store.insert_file(Bucket::Facts, &key, |writer| -> Result<(), FactsError> {
+    let answer = Key::new("facts").part(&text).digest();
+    tools.store.insert_file(Bucket::Facts, &answer, |writer| -> Result<(), FactsError> {
         Ok(writer.write_all(&text)?)
     })?;
-    tools.reporter.note(Note::Facts { facts: &facts, because: Some(Because::First) });
+    answers.remember("facts", &inputs, &work.path().join("out/reads"), &answer)?;
+    tools.reporter.note(Note::Facts { facts: &facts, because: Some(because) });
     Ok(facts)
 }
 
@@ -87,12 +97,13 @@ fn probe(
     plan: &Plan,
     snapshot: &Snapshot,
     lowers: &[PathBuf],
+    work: &std::path::Path,
 ) -> Result<Vec<u8>, FactsError> {
-    let work = tools.store.temp_dir("probe")?;
-    let (app, out, program) = (work.path().join("app"), work.path().join("out"), work.path().join("probe"));
+    let (app, out, program) = (work.join("app"), work.join("out"), work.join("probe"));
     snapshot.copy_to(&app, tools.host.owner.map(|owner| (owner.uid, owner.gid)))?;
     make_owned(&out, tools)?;
     write_sources(python::PROBE, &program)?;
+    write_sources(&[("reads.py", python::READS)], &program)?;
     let folder = plan.project.django_folder();
     let arguments = [
         "/venv/bin/python",
@@ -106,6 +117,7 @@ fn probe(
     ];
     let mut container = child::step(lowers.iter().cloned(), arguments);
     container.bind(&app, "/app").bind(&out, "/out").bind_read_only(&program, "/opt/djship-probe");
+    container.env("DJSHIP_READS", reads::RECORD);
     container.cwd = PathBuf::from(format!("/app/{folder}"));
     let finished = child::run(tools, &container)?;
     let answer = out.join("facts.json");

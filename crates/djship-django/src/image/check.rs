@@ -1,16 +1,21 @@
 //! What an image must prove before it counts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use djship_oci::ImageConfig;
+use djship_oci::Image;
 use djship_store::{Entry, FileTree, Node, TreePath};
 
+use crate::application::Snapshot;
 use crate::application::statics::environment;
-use crate::builder::Distribution;
+use crate::build::mounted;
+use crate::builder::{Distribution, make_owned};
 use crate::child::{self, ChildError};
 use crate::context::clean::{Offence, Proof};
 use crate::facts::{Facts, write_sources};
+use crate::laid::Key;
+use crate::plan::Plan;
 use crate::python;
+use crate::reads::{self, Answers, Standing};
 use crate::report::{Check, Note};
 use crate::tools::Tools;
 
@@ -129,25 +134,56 @@ fn follow(tree: &FileTree, path: &str) -> Option<TreePath> {
     TreePath::parse(&here.join("/")).ok()
 }
 
-/// Starts Django in the image as its run user.
+/// Starts Django in the image as its run user, unless it started with the same of everything that it read then.
 pub fn start(
     tools: &Tools<'_>,
+    plan: &Plan,
     facts: &Facts,
-    config: &ImageConfig,
-    lowers: &[PathBuf],
+    image: &Image,
+    snapshot: &Snapshot,
     distributions: &[Distribution],
 ) -> Result<(), CheckError> {
+    let mut inputs = Key::new("check, form 1").part(serde_json::to_vec(facts).unwrap_or_default());
+    // The application's own layer, the last, counts by what is read of it.
+    for layer in image.layers.iter().rev().skip(1) {
+        inputs = inputs.part(layer.diff_id.as_bytes());
+    }
+    for (name, text) in python::BUILD {
+        inputs = inputs.part(name).part(text);
+    }
+    let inputs = inputs.digest();
+    let answers = Answers::of(tools.store, &plan.project.folder, &snapshot.tree);
+    if let Standing::Reuse(_) = answers.standing("check", &inputs) {
+        tools.reporter.note(Note::Checked(Check::Started));
+        return Ok(());
+    }
     let work = tools.store.temp_dir("check")?;
-    let program = work.path().join("program");
+    run(tools, facts, image, distributions, work.path())?;
+    answers.remember("check", &inputs, &work.path().join("out/reads"), &inputs)?;
+    tools.reporter.note(Note::Checked(Check::Starts));
+    Ok(())
+}
+
+fn run(
+    tools: &Tools<'_>,
+    facts: &Facts,
+    image: &Image,
+    distributions: &[Distribution],
+    work: &Path,
+) -> Result<(), CheckError> {
+    let (program, out) = (work.join("program"), work.join("out"));
+    make_owned(&out, tools)?;
     write_sources(python::BUILD, &program)?;
+    let config = &image.config;
     let compiled: String = distributions
         .iter()
         .filter(|found| found.compiled)
         .map(|found| format!("{}\n", found.name))
         .collect();
     let script = "exec /venv/bin/python /opt/djship-build/check.py </opt/djship-check/compiled";
-    let mut container = child::step(lowers.iter().cloned(), ["/bin/sh", "-c", script]);
+    let mut container = child::step(mounted(image), ["/bin/sh", "-c", script]);
     container.bind_read_only(&program, "/opt/djship-build").file("/opt/djship-check/compiled", compiled);
+    container.bind(&out, "/out").env("DJSHIP_READS", reads::RECORD);
     for volume in &config.volumes {
         container.tmpfs(volume, 0o2775, None);
     }
@@ -159,7 +195,6 @@ pub fn start(
     container.cwd = PathBuf::from(&config.working_dir);
     let finished = child::run(tools, &container)?;
     if finished.success() {
-        tools.reporter.note(Note::Checked(Check::Starts));
         return Ok(());
     }
     let failures = finished.lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();

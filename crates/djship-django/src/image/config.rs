@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use djship_oci::{Healthcheck, ImageConfig};
 
-use crate::application::layer::{USER, writable};
+use crate::application::layer::{OPEN_FOLDERS, USER, open_folders, writable};
 use crate::facts::Facts;
 use crate::plan::Plan;
 
@@ -35,6 +35,10 @@ pub fn image_config(plan: &Plan, facts: &Facts) -> ImageConfig {
         ("PYTHONDONTWRITEBYTECODE", "1"),
     ] {
         config.env.insert(name.to_owned(), value.to_owned());
+    }
+    let open = open_folders(plan, facts);
+    if !open.is_empty() {
+        config.labels.insert(OPEN_FOLDERS.to_owned(), open.join(":"));
     }
     for switch in &facts.switches {
         config.env.insert(switch.name.clone(), switch.value.clone());

@@ -21,6 +21,8 @@ pub struct Selection {
     pub files: Vec<Selected>,
     /// What stays behind, topmost folders only, in order.
     pub left_out: Vec<(TreePath, LeftOut)>,
+    /// Every folder that was looked into, absolute.
+    pub folders: Vec<PathBuf>,
 }
 
 /// One file or link that ships.
@@ -92,7 +94,11 @@ impl Selection {
     pub fn of(folder: &Path) -> Result<Self, SelectionError> {
         let docker = DockerIgnore::load(folder)?;
         let mut selection = Self::default();
-        let kept = walk(folder, docker.is_none(), &mut |path, why| selection.left_out.push((path, why)))?;
+        let mut folders = Vec::new();
+        let kept = walk(folder, docker.is_none(), &mut folders, &mut |path, why| {
+            selection.left_out.push((path, why));
+        })?;
+        selection.folders = folders;
         for Selected { path, source } in kept {
             if docker.as_ref().is_some_and(|docker| docker.excludes(&path)) {
                 selection.left_out.push((path, LeftOut::DockerIgnore));
@@ -114,6 +120,7 @@ impl Selection {
 fn walk(
     folder: &Path,
     git: bool,
+    folders: &mut Vec<PathBuf>,
     left_out: &mut dyn FnMut(TreePath, LeftOut),
 ) -> Result<Vec<Selected>, SelectionError> {
     let mut files = Vec::new();
@@ -127,6 +134,7 @@ fn walk(
         let relative = relative(folder, entry.path())?;
         let Some(kind) = entry.file_type() else { continue };
         if kind.is_dir() {
+            folders.push(entry.path().to_owned());
             for inner in fs_err::read_dir(entry.path())? {
                 let inner = inner?.path();
                 if let Some(why) = never_ships(&inner) {
@@ -149,7 +157,7 @@ fn walk(
 
 /// What git's ignore files leave out, as the topmost paths.
 fn ignored_by_git(folder: &Path, kept: &[Selected]) -> Result<Vec<(TreePath, LeftOut)>, SelectionError> {
-    let all = walk(folder, false, &mut |_, _| {})?;
+    let all = walk(folder, false, &mut Vec::new(), &mut |_, _| {})?;
     let is_kept = |path: &TreePath| kept.binary_search_by(|other| order(&other.path, path)).is_ok();
     let holds_kept = |above: &str| kept.iter().any(|other| other.path.is_within(above));
     let mut ignored: Vec<(TreePath, LeftOut)> = Vec::new();

@@ -4,10 +4,11 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use djship_engine::Container;
+use djship_engine::{Container, Upper};
 use djship_oci::Image;
 
 use super::{RunError, RunOptions};
+use crate::application::layer::OPEN_FOLDERS;
 use crate::build::mounted;
 use crate::tools::Tools;
 
@@ -34,6 +35,11 @@ pub(super) fn mount(
             container.bind(&place, target);
         }
     }
+    let is_open = image.config.labels.get(OPEN_FOLDERS).is_some_and(|folders| !folders.is_empty());
+    if is_open && !options.read_only {
+        container.upper =
+            Some(changes(tools, &all).map_err(|source| RunError::Volume { path: all.clone(), source })?);
+    }
     for mount in &options.mounts {
         let failed = |source| RunError::Volume { path: mount.source.clone(), source };
         if !mount.source.exists() {
@@ -51,6 +57,17 @@ pub(super) fn mount(
 /// The folder of a container's volumes.
 pub(super) fn folder(tools: &Tools<'_>, name: &str) -> PathBuf {
     tools.store.root().join("volumes").join(name.replace('/', "%"))
+}
+
+/// Where changes beside the code go: a layer of the container's own over the image, kept like its volumes.
+fn changes(tools: &Tools<'_>, all: &Path) -> io::Result<Upper> {
+    let folder = all.join("changes");
+    let (upper, work) = (folder.join("upper"), folder.join("work"));
+    for folder in [&upper, &work] {
+        fs_err::create_dir_all(folder)?;
+        own(tools, folder)?;
+    }
+    Ok(Upper { upper, work, volatile: false })
 }
 
 /// Removes a container's volumes.

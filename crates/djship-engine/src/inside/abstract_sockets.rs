@@ -25,7 +25,7 @@ struct Ruleset {
 }
 
 /// Whether this kernel can confine abstract sockets.
-pub(crate) fn is_supported() -> bool {
+pub(super) fn is_supported() -> bool {
     // SAFETY: with a null pointer and this flag the call only tells its version.
     let version = unsafe {
         libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<Ruleset>(), 0_usize, ASK_VERSION)

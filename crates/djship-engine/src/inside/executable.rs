@@ -13,7 +13,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{Access, AtFlags, MemfdFlags, SealFlags, accessat, fcntl_add_seals, fstat, memfd_create},
+    fs::{Access, MemfdFlags, SealFlags, access, fcntl_add_seals, fstat, memfd_create},
     io::Errno,
 };
 
@@ -43,7 +43,7 @@ impl Own {
     pub(super) fn protect(self, reopened: Option<OwnedFd>) -> Result<OwnedFd, Fault> {
         if let Some(reopened) = reopened
             && self.is_same(&reopened)
-            && accessat(&reopened, "", Access::EXEC_OK, AtFlags::EMPTY_PATH | AtFlags::EACCESS).is_ok()
+            && access(super::sources::handle_path(&reopened), Access::EXEC_OK).is_ok()
             && let Ok(copy) = mount_calls::clone_tree(reopened.as_fd(), true)
         {
             return Ok(copy);

@@ -7,6 +7,7 @@ mod devices;
 mod executable;
 mod init;
 mod join;
+mod layer_owners;
 mod mount_calls;
 mod overlay;
 mod root_view;
@@ -95,6 +96,11 @@ fn read_assignment<T: DeserializeOwned>() -> Result<T, Fault> {
     let mut file = File::from(copy);
     file.rewind().map_err(|error| fault(error.to_string()))?;
     serde_json::from_reader(std::io::BufReader::new(file)).map_err(|error| fault(error.to_string()))
+}
+
+/// Whether this kernel can keep programs from abstract sockets of the host.
+pub(crate) fn can_confine_abstract_sockets() -> bool {
+    abstract_sockets::is_supported()
 }
 
 /// Turns a kernel error at `step` into a fault without a subject.

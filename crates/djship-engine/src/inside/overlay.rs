@@ -4,7 +4,7 @@
 use std::os::fd::OwnedFd;
 
 use rustix::{
-    fs::{Mode, OFlags, openat},
+    fs::{Mode, OFlags, fstat, fstatfs, openat},
     io::Errno,
     mount::{MountAttrFlags, MountFlags, UnmountFlags, mount as mount_call, unmount},
 };
@@ -31,8 +31,21 @@ pub(super) fn mount(assignment: &Assignment, sources: &Opened) -> Result<OwnedFd
         step: Step::MountRoot,
         subject: None,
         errno: Some(refusal.errno.raw_os_error()),
-        detail: refusal.explanation,
+        detail: refusal.explanation.or_else(|| diagnose(sources, refusal.errno)),
     })
+}
+
+/// Overlay tells most of its reasons to the kernel's log, which users may not read: look for the known ones.
+fn diagnose(sources: &Opened, errno: Errno) -> Option<String> {
+    /// `OVERLAYFS_SUPER_MAGIC` and `NFS_SUPER_MAGIC`.
+    const UNFIT: [(u64, &str); 2] = [(0x794c_7630, "overlay"), (0x6969, "NFS")];
+    let (upper, work) = sources.upper.as_ref().filter(|_| errno == Errno::INVAL)?;
+    let kind = u64::try_from(fstatfs(upper).ok()?.f_type).ok()?;
+    if let Some((_, name)) = UNFIT.iter().find(|(magic, _)| *magic == kind) {
+        return Some(format!("the upper folder is on a file system of type {name}, which cannot hold one"));
+    }
+    let one_device = fstat(upper).ok()?.st_dev == fstat(work).ok()?.st_dev;
+    (!one_device).then(|| "the upper and the work folder are not on the same file system".to_owned())
 }
 
 /// With one call for each layer; `None` where the kernel is older than 6.5.

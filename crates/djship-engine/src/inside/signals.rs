@@ -67,10 +67,13 @@ pub(super) fn send(pid: i32, signal: i32) {
 /// What every program expects: nothing blocked, nothing ignored. Rust ignores SIGPIPE, and who started djship may have
 /// ignored others (`nohup`).
 pub(super) fn reset() {
-    // SAFETY: the set is initialised by sigemptyset; SIG_DFL is a valid disposition, and numbers that cannot be set are refused.
+    // The C library keeps two signals to itself and does not reset those, so the kernel is asked directly. All zeros is the
+    // default action; the structure is at most this large anywhere.
+    let default = [0_u64; 8];
+    // SAFETY: the action is valid, and numbers that cannot be set are refused; the set is initialised by sigemptyset.
     unsafe {
         for signal in 1..=64 {
-            libc::signal(signal, libc::SIG_DFL);
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), 0_usize, size_of::<u64>());
         }
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);

@@ -19,7 +19,7 @@ use rustix::{
 };
 
 use super::{
-    ARGV0, Role, about, at, capabilities, executable, mount_calls, overlay, read_assignment, sources, user_namespace,
+    ARGV0, Role, about, at, capabilities, executable, layer_owners, mount_calls, overlay, read_assignment, sources, user_namespace,
 };
 use crate::{
     assignment::Assignment,
@@ -32,6 +32,7 @@ use crate::{
 
 pub(super) fn run() -> Result<i32, Fault> {
     let assignment: Assignment = read_assignment()?;
+    let layers = layer_owners::leave_behind(&assignment)?;
     user_namespace::enter(&assignment.identity)?;
     let mut namespaces = UnshareFlags::NEWNS
         | UnshareFlags::NEWPID
@@ -45,6 +46,9 @@ pub(super) fn run() -> Result<i32, Fault> {
     unsafe { unshare_unsafe(namespaces) }.map_err(at(Step::CreateNamespaces))?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(at(Step::SeparateMounts))?;
+    if let Some(layers) = layers {
+        layers.finish()?;
+    }
 
     // Still real root when started by root: that alone can reach a store in a folder that is closed to others.
     let own_binary = executable::Own::open()?;

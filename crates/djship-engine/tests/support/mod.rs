@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::{
+    collections::VecDeque,
     io::{BufRead as _, BufReader, Write as _},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -85,6 +86,7 @@ impl Place {
         fs_err::create_dir(place.path("scratch")).unwrap();
         fs_err::copy(env!("CARGO_BIN_EXE_engine-trial"), place.binary()).unwrap();
         place.user.own(place.dir.path()).unwrap();
+        set_mode(place.dir.path(), 0o700);
         place
     }
 
@@ -182,8 +184,15 @@ impl Place {
         let mut stdin = child.stdin.take().unwrap();
         writeln!(stdin, "{}", self.wish(serde_json::json!({"container": container}))).unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut held = Held { child, stdin, stdout, record: None };
-        held.record = Some(held.read());
+        let mut held = Held { child, stdin, stdout, record: None, early: VecDeque::new() };
+        // The program may speak before the record is out.
+        while held.record.is_none() {
+            let line = held.line_from_pipe();
+            match serde_json::from_str(&line) {
+                Ok(record) => held.record = Some(record),
+                Err(_) => held.early.push_back(line),
+            }
+        }
         held
     }
 
@@ -199,6 +208,7 @@ pub(crate) struct Held {
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
     record: Option<ContainerRecord>,
+    early: VecDeque<String>,
 }
 
 impl Held {
@@ -210,15 +220,16 @@ impl Held {
         writeln!(self.stdin, "{line}").unwrap();
     }
 
+    /// The next line that the container or its starter wrote.
     pub(crate) fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
+        self.early.pop_front().unwrap_or_else(|| self.line_from_pipe())
     }
 
-    pub(crate) fn read<T: DeserializeOwned>(&mut self) -> T {
-        let line = self.line();
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+    fn line_from_pipe(&mut self) -> String {
+        let mut line = String::new();
+        let length = self.stdout.read_line(&mut line).unwrap();
+        assert!(length > 0, "the starter has ended: {:?}", self.child.wait());
+        line.trim_end().to_owned()
     }
 
     /// PID 1 of the container and all its descendants.

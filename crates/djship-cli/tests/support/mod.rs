@@ -1,0 +1,72 @@
+//! What the end-to-end tests share: djship behind one loopback mirror, images as others read them, processes, PostgreSQL.
+
+#![allow(dead_code, unused_imports, reason = "every test binary uses another part")]
+
+pub(crate) mod clean;
+pub(crate) mod layout;
+pub(crate) mod postgres;
+pub(crate) mod processes;
+pub(crate) mod secrets;
+pub(crate) mod serving;
+pub(crate) mod store;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use djship_testkit::mirror::DebianMirror;
+use djship_testkit::{Djship, User};
+
+/// Longer than anything waits that is going to happen.
+pub(crate) const SOON: Duration = Duration::from_mins(1);
+
+/// What the production settings of `examples/polls` need besides a database.
+pub(crate) const SECRET_KEY: &str =
+    "DJANGO_SECRET_KEY=a-key-for-the-tests-that-is-long-enough-0123456789-abcdefghij";
+
+/// djship for a user, with an empty store, on this mirror.
+pub(crate) fn djship(user: &User, mirror: &DebianMirror) -> Result<Djship> {
+    Ok(Djship::with_binary(Path::new(env!("CARGO_BIN_EXE_djship")), user)?
+        .env("DJSHIP_DEBIAN_MIRROR", mirror.main())
+        .env("DJSHIP_DEBIAN_SECURITY_MIRROR", mirror.security()))
+}
+
+/// djship for the user that runs the tests, with the store that all tests share.
+pub(crate) fn sharing(mirror: &DebianMirror) -> Result<Djship> {
+    djship(&User::current()?, mirror)?.sharing_home()
+}
+
+/// `examples/polls` of this workspace.
+pub(crate) fn polls() -> PathBuf {
+    workspace().join("examples/polls")
+}
+
+/// A project in `fixtures` of this workspace.
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    workspace().join("fixtures").join(name)
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Does something, and prints how long it took.
+pub(crate) fn timed<T>(what: &str, action: impl FnOnce() -> Result<T>) -> Result<T> {
+    let since = Instant::now();
+    let outcome = action();
+    eprintln!("{what}: {:.1} s", since.elapsed().as_secs_f64());
+    outcome
+}
+
+/// Tries until something is there; `None` when the time is over.
+pub(crate) fn await_some<T>(limit: Duration, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + limit;
+    loop {
+        match attempt() {
+            Some(found) => return Some(found),
+            None if Instant::now() >= deadline => return None,
+            // What is waited for here does not tell.
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}

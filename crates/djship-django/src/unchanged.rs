@@ -1,0 +1,94 @@
+//! The build that has nothing to do: a walk over what the last one looked at.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use djship_oci::ImageStore;
+use djship_store::{Digest, Store, StoreError, atomic};
+
+use crate::application::Snapshot;
+use crate::base::FRESH;
+use crate::build::{BuildOptions, Summary};
+use crate::laid::Key;
+use crate::stamp::{Stamp, now};
+use crate::tools::{Host, Tools};
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Remembered {
+    inputs: Digest,
+    time: i128,
+    looked_at: Vec<(PathBuf, Stamp)>,
+    summary: Summary,
+}
+
+/// The last build's image, when the same build now would make the same: nothing that it looked at has changed, Debian's
+/// indexes are still fresh, and the image is there under its name.
+pub fn find(store: &Store, host: &Host, folder: &Path, options: &BuildOptions) -> Option<Summary> {
+    if host.debian.refresh {
+        return None;
+    }
+    let folder = fs_err::canonicalize(folder).ok()?;
+    let remembered: Remembered = serde_json::from_slice(&fs_err::read(file(store, &folder)).ok()?).ok()?;
+    let age = now() - remembered.time;
+    let is_fresh = u128::try_from(age).is_ok_and(|age| age < FRESH.as_nanos());
+    if !is_fresh || remembered.inputs != inputs(host, options) {
+        return None;
+    }
+    let is_same = |(path, stamp): &(PathBuf, Stamp)| {
+        path.symlink_metadata().is_ok_and(|metadata| Stamp::of(&metadata) == *stamp)
+    };
+    if !remembered.looked_at.iter().all(is_same) {
+        return None;
+    }
+    let image = ImageStore::new(store).find(&remembered.summary.name).ok()?;
+    (image.id == remembered.summary.id).then_some(remembered.summary)
+}
+
+/// Remembers a build for [`find`].
+pub(crate) fn remember(
+    tools: &Tools<'_>,
+    folder: &Path,
+    options: &BuildOptions,
+    snapshot: &Snapshot,
+    summary: &Summary,
+) -> Result<(), StoreError> {
+    let Ok(folder) = fs_err::canonicalize(folder) else { return Ok(()) };
+    let path = file(tools.store, &folder);
+    let time = now();
+    let stamps = snapshot.looked_at.iter().map(|path| {
+        let stamp = Stamp::of(&fs_err::symlink_metadata(path)?);
+        Ok((path.clone(), stamp))
+    });
+    let failed = |source| StoreError::Io { verb: "remember", path: path.clone(), source };
+    let looked_at = stamps.collect::<io::Result<Vec<_>>>().map_err(failed)?;
+    // What changed a moment ago may change again unseen; what changed since the snapshot is not in the image.
+    if looked_at.iter().any(|(_, stamp)| !stamp.is_settled(snapshot.time)) {
+        return match fs_err::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+            _ => Ok(()),
+        };
+    }
+    let remembered =
+        Remembered { inputs: inputs(tools.host, options), time, looked_at, summary: summary.clone() };
+    let text = serde_json::to_vec(&remembered).map_err(io::Error::other).map_err(failed)?;
+    atomic::write_quickly(&path, &text).map_err(failed)
+}
+
+/// Everything else that decides what is built.
+fn inputs(host: &Host, options: &BuildOptions) -> Digest {
+    let program = fs_err::metadata("/proc/self/exe").map(|metadata| format!("{:?}", Stamp::of(&metadata)));
+    let mut key = Key::new("build, form 1").part(program.unwrap_or_default()).part(format!("{options:?}"));
+    key = key.part(format!("{:?}", host.debian));
+    for (name, value) in &host.installer {
+        key = key.part(name).part(value);
+    }
+    for file in &host.pip_configuration {
+        key = key.part(fs_err::read(file).unwrap_or_default());
+    }
+    key.digest()
+}
+
+fn file(store: &Store, folder: &Path) -> PathBuf {
+    let key = Key::new("builds, form 1").part(folder.as_os_str().as_encoded_bytes()).digest();
+    store.root().join("last").join(format!("build-{}.json", &key.hex()[..16]))
+}
