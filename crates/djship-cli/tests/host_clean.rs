@@ -14,7 +14,7 @@ use djship_testkit::mirror::DebianMirror;
 use djship_testkit::{Running, need, needs};
 use serde_json::Value;
 use support::layout::Layout;
-use support::{SECRET_KEY, SOON, clean, secrets, serving, sharing, timed};
+use support::{SECRET_KEY, SOON, clean, in_place, secrets, serving, sharing, timed};
 
 /// What the builder makes up for variables that have no value; nothing of it may be anywhere.
 const MADE_UP: [&str; 3] = ["djshipprobe", "djship-probe-", "ZGpzaGlwcHJvYmVkanNoaXBwcm9iZWRqc2hpcHByb2I="];
@@ -25,14 +25,13 @@ const DATABASE: &str = "DATABASE_URL=postgres://a:b@127.0.0.1:1/c";
 fn layout(folder: &Path) -> Result<Vec<String>> {
     let mirror = DebianMirror::start()?;
     let djship = secrets::environment(sharing(&mirror)?);
-    let project = secrets::project()?;
+    let project = in_place(&secrets::project()?, "secrets")?;
     let text = |path: &Path| path.to_str().context("a path in UTF-8").map(str::to_owned);
     let output = format!("layout:{}", text(folder)?);
     timed("build with layout", || {
-        djship.run(["build", &text(project.path())?, "-t", "secrets:1", "-o", &output])?.success()
+        djship.run(["build", &text(&project)?, "-t", "secrets:1", "-o", &output])?.success()
     })?;
-    let project_name = project.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(vec![project_name, text(djship.home())?, mirror.main(), text(folder)?])
+    Ok(vec![text(&project)?, text(djship.home())?, mirror.main(), text(folder)?])
 }
 
 #[test]
@@ -84,7 +83,8 @@ fn layers_are_made_for_their_user_and_nobody_else() -> Result<()> {
     ensure!(layout.config["config"]["User"] == "1000:1000", "{}", layout.config["config"]["User"]);
     let variables = layout.config["config"]["Env"].to_string();
     ensure!(!variables.contains("SECRET") && !variables.contains("PASSWORD"), "{variables}");
-    for (number, files) in layout.files()?.iter().enumerate() {
+    let layers = layout.files()?;
+    for (number, files) in layers.iter().enumerate() {
         let mut before: Option<&str> = None;
         let mut modes = BTreeMap::new();
         for file in files {
@@ -94,13 +94,12 @@ fn layers_are_made_for_their_user_and_nobody_else() -> Result<()> {
                 file.path
             );
             before = Some(&file.path);
-            let readable = file.mode & 0o444 == 0o444 && (!file.kind.is_dir() || file.mode & 0o111 == 0o111);
-            ensure!(
-                readable || file.kind.is_symlink(),
-                "layer {number}: {} has the mode {:o}",
-                file.path,
-                file.mode
-            );
+            // A closed folder is no harm as long as there is nothing in it.
+            let inside = format!("{}/", file.path);
+            let empty = || !layers.iter().flatten().any(|other| other.path.starts_with(&inside));
+            let open = file.mode & 0o444 == 0o444 && (!file.kind.is_dir() || file.mode & 0o111 == 0o111);
+            let readable = open || file.kind.is_symlink() || (file.kind.is_dir() && empty());
+            ensure!(readable, "layer {number}: {} has the mode {:o}", file.path, file.mode);
             let writable = file.mode & 0o022 != 0 && !file.kind.is_symlink();
             let shared = file.mode == 0o1777 || (file.mode == 0o2775 && file.owner == (1000, 0));
             ensure!(!writable || shared, "layer {number}: {} may be changed: {:o}", file.path, file.mode);
@@ -152,15 +151,12 @@ fn umoci_unpacks_it() -> Result<()> {
     unpack.args(["unpack", "--rootless", "--image", &format!("{}:1", folder.display())]).arg(&bundle);
     timed("umoci unpack", || output_of(&mut unpack))?;
     let root = bundle.join("rootfs");
-    for file in layout.files()?.iter().flatten().filter(|file| file.kind.is_file()) {
+    // The last layer that has a file decides.
+    let layers = layout.files()?;
+    let files: BTreeMap<_, _> = layers.iter().flatten().map(|file| (&file.path, file)).collect();
+    for file in files.values().filter(|file| file.kind.is_file()) {
         let content = fs_err::read(root.join(&file.path))?;
-        // A later layer may have replaced it.
-        ensure!(
-            content == file.content
-                || layout.files()?.iter().flatten().filter(|other| other.path == file.path).count() > 1,
-            "{} has another content",
-            file.path
-        );
+        ensure!(content == file.content, "{} has another content", file.path);
     }
     ensure!(fs_err::read_link(root.join("bin"))? == Path::new("usr/bin"), "/bin is no link");
     Ok(())
@@ -226,8 +222,10 @@ fn podman_runs_it_with_runc() -> Result<()> {
     layout(&folder)?;
     let layout = Layout::read(&folder)?;
     let podman = Podman { program, folder: tempfile::Builder::new().prefix("djship-podman-").tempdir()? };
-    let pull = ["pull", "--quiet", &format!("oci:{}:1", folder.display())];
-    let id = timed("podman pull", || output_of(&mut podman.command(&pull)))?.trim().to_owned();
+    // As a relative path: podman takes the path for the image's name, which has no capital letters.
+    let mut pull = podman.command(&["pull", "--quiet", "oci:layout:1"]);
+    pull.current_dir(place.path());
+    let id = timed("podman pull", || output_of(&mut pull))?.trim().to_owned();
     ensure!(layout.id == format!("sha256:{id}"), "podman calls it {id}, not {}", layout.id);
     let code = "import os, psycopg2; print(os.getuid(), os.getgid(), os.getcwd())";
     let user = timed("podman run", || output_of(&mut podman.run(&id, &[], &["python", "-c", code])))?;
@@ -258,8 +256,13 @@ fn podman_runs_it_with_runc() -> Result<()> {
         timed("podman serves", || await_http(&format!("http://127.0.0.1:{port}/admin/login/"), SOON));
     let answer = answer.with_context(|| format!("podman said:\n{}", server.text()))?;
     ensure!(answer.status == 200, "the status is {}", answer.status);
-    output_of(&mut podman.command(&["stop", "--time", "10", "djship-polls"]))?;
-    server.await_text("Shutting down", SOON)?;
-    server.wait(SOON)?;
-    Ok(())
+    timed("podman stop", || {
+        output_of(&mut podman.command(&["stop", "--time", "10", "djship-polls"]))?;
+        server.await_text("Shutting down", SOON)?;
+        server.wait(SOON)
+    })?;
+    timed("cleaning up", || {
+        drop(podman);
+        Ok(())
+    })
 }

@@ -133,7 +133,8 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
     let snapshot = Snapshot::take(&project.folder, tools.store)?;
     let runtime =
         lowers([Some(installed.laid.fs()), found.as_ref().map(Layer::bytes_dir), Some(base.bytes_dir())]);
-    let facts = facts::ask(tools, &plan, &snapshot, &runtime, &installed.key)?;
+    let mut facts = facts::ask(tools, &plan, &snapshot, &runtime, &installed.key)?;
+    facts.postgres_driver = installed.has_any(&["psycopg", "psycopg2", "psycopg2-binary"]);
 
     tools.reporter.stage(Stage::Context);
     tools.reporter.note(Note::LeftOut(&snapshot.left_out));
@@ -167,11 +168,7 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
         distributions: installed.distributions.len(),
         headers: proof.distribution_headers,
         writable: image.config.volumes.iter().cloned().chain(open_folders(&plan, &facts)).collect(),
-        supplied: serving
-            .supplied_versions()
-            .into_iter()
-            .map(|(name, version)| (name.to_owned(), version))
-            .collect(),
+        supplied: serving.supplied.into_iter().map(|(name, version)| (name.to_owned(), version)).collect(),
         checked: options.check,
     };
     unchanged::remember(tools, folder, options, &snapshot, &summary)?;

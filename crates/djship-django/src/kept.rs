@@ -20,9 +20,9 @@ where
 {
     if let Some(file) = tools.store.find(Bucket::Facts, key)
         && let Ok(tree) = Digest::from_str(fs_err::read_to_string(file)?.trim())
-        && let Some(folder) = tools.store.find(Bucket::Layers, &tree)
+        && let Some(layer) = Layer::find(tools.store, &tree)?
     {
-        return Ok(Layer::in_folder(tools.store, &folder)?);
+        return Ok(layer);
     }
     let tree = make()?;
     let layer = Layer::keep(tools.store, &tree)?;

@@ -39,3 +39,9 @@ pub(crate) fn close_on_exec_from(first: u32) {
     // SAFETY: only sets flags. Kernels without the call (before 5.11) ignore it; everything we open is close-on-exec anyway.
     unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
 }
+
+/// Closes every descriptor from `first` on. Only right at the start of a stage, when nothing of ours is open yet.
+pub(crate) fn close_from(first: u32) {
+    // SAFETY: no owner of any of these numbers exists yet. On kernels without the call they merely stay open.
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+}

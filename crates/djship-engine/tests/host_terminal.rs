@@ -47,13 +47,18 @@ impl Window {
 
     /// Reads until `text` has appeared after everything awaited before.
     fn await_text(&mut self, text: &str) {
+        self.await_both(text, text);
+    }
+
+    /// The same for two texts in any order.
+    fn await_both(&mut self, one: &str, other: &str) {
         let mut buffer = [0_u8; 4096];
-        while !self.seen.contains(text) {
+        while !(self.seen.contains(one) && self.seen.contains(other)) {
             let length = self.controller.read(&mut buffer).unwrap_or_else(|error| panic!("{error}: {:?}", self.seen));
             self.seen.push_str(&String::from_utf8_lossy(&buffer[..length]));
         }
-        let end = self.seen.find(text).unwrap() + text.len();
-        self.seen.drain(..end);
+        let end = [one, other].map(|text| self.seen.find(text).unwrap() + text.len());
+        self.seen.drain(..end[0].max(end[1]));
     }
 
     fn type_text(&mut self, text: &str) {
@@ -93,10 +98,13 @@ fn a_session_at_the_callers_terminal() {
         window.type_text("hello\r");
         window.await_text("got hello");
         tcsetwinsize(&window.controller, size(70, 30)).unwrap();
-        window.await_text("30 70");
+        // A line wakes the shell when the signal came just before it began to read.
+        window.type_text("x\r");
+        window.await_both("30 70", "got x");
         // Ctrl-C goes to the program, not to the caller.
         window.type_text("\x03");
-        window.await_text("interrupted");
+        window.type_text("y\r");
+        window.await_both("interrupted", "got y");
         // Ctrl-D ends its input.
         window.type_text("\x04");
         assert_eq!(window.caller.wait().unwrap().code(), Some(3));

@@ -90,6 +90,13 @@ impl Layer {
         Self::describe(store, &tree.digest(), tree, folder.to_owned())
     }
 
+    /// The layer that [`Layer::keep`] made of a tree with the digest `key`, if it is there.
+    pub fn find(store: &Store, key: &Digest) -> Result<Option<Self>, LayerError> {
+        let Some(folder) = store.find(Bucket::Layers, key) else { return Ok(None) };
+        let tree = FileTree::load(&folder)?;
+        Self::describe(store, key, tree, folder).map(Some)
+    }
+
     /// The folder that containers mount.
     pub fn bytes_dir(&self) -> PathBuf {
         self.folder.join(BYTES)

@@ -52,9 +52,13 @@ pub(super) fn measure(stage: &Stage, rounds: usize) -> Result<FromNothing> {
         println!("  not counted: {} files came over the network", fetched.requests);
         for side in &mut series {
             side.ours.pop();
-            side.docker.iter_mut().for_each(|(_, runs)| drop(runs.pop()));
+            for (_, runs) in &mut side.docker {
+                runs.pop();
+            }
         }
-        bases.iter_mut().for_each(|runs| drop(runs.pop()));
+        for runs in &mut bases {
+            runs.pop();
+        }
     }
     let mut parts: Vec<Row> = BASES.iter().zip(&bases).map(|((name, _), runs)| part(name, runs)).collect();
     let mut measured = Vec::new();

@@ -231,12 +231,12 @@ class Product(models.Model):
         return self.name
 "#;
 
-const ADMIN: &str = r#"from django.contrib import admin
+const ADMIN: &str = r"from django.contrib import admin
 
 from catalog.models import Product
 
 admin.site.register(Product)
-"#;
+";
 
 const VIEWS: &str = r#"from django.shortcuts import render
 

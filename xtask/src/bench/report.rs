@@ -5,7 +5,6 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::docker::BASES;
 use super::measure::Repeat;
 use super::stage::Stage;
 use super::table::{self, Row};

@@ -184,5 +184,5 @@ fn by_content(path: &str, content: &[u8]) -> Option<&'static str> {
 
 /// Whether a text is somewhere in a file.
 pub(crate) fn contains(content: &[u8], text: &[u8]) -> bool {
-    content.windows(text.len()).any(|window| window == text)
+    memchr::memmem::find(content, text).is_some()
 }

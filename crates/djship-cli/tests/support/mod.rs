@@ -13,9 +13,9 @@ pub(crate) mod store;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use djship_testkit::mirror::DebianMirror;
-use djship_testkit::{Djship, User};
+use djship_testkit::{Djship, TempProject, User};
 
 /// Longer than anything waits that is going to happen.
 pub(crate) const SOON: Duration = Duration::from_mins(1);
@@ -44,6 +44,33 @@ pub(crate) fn polls() -> PathBuf {
 /// A project in `fixtures` of this workspace.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     workspace().join("fixtures").join(name)
+}
+
+/// A project of the user that runs the tests, always in the same place: what is installed for a project is found again
+/// by its folder, so a second build takes a moment. Tests on this machine run one at a time.
+pub(crate) fn in_place(project: &TempProject, name: &str) -> Result<PathBuf> {
+    let user = User::current()?;
+    let folder = std::env::temp_dir().join(format!("djship-test-projects-{}", user.uid)).join(name);
+    if folder.exists() {
+        fs_err::remove_dir_all(&folder)?;
+    }
+    fs_err::create_dir_all(folder.parent().context("a folder lies in a folder")?)?;
+    copy(project.path(), &folder)?;
+    Ok(folder)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs_err::create_dir(to)?;
+    for entry in fs_err::read_dir(from)? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            copy(&source, &target)?;
+        } else {
+            fs_err::copy(&source, &target)?;
+        }
+    }
+    Ok(())
 }
 
 fn workspace() -> PathBuf {

@@ -15,6 +15,10 @@ pub(crate) fn unfinished(home: &Path) -> Vec<PathBuf> {
 pub(crate) fn verify(home: &Path) -> Result<()> {
     for bucket in ["packages-v1", "roots-v1", "layers-v1", "outputs-v1"] {
         for folder in children(&home.join(bucket))? {
+            if folder.join("descriptor.json").exists() {
+                verify_compressed(&folder)?;
+                continue;
+            }
             let tree = FileTree::load(&folder)?;
             for (path, entry) in tree.iter() {
                 let Node::File { digest, size, at } = &entry.node else { continue };
@@ -38,6 +42,20 @@ pub(crate) fn verify(home: &Path) -> Result<()> {
             );
         }
     }
+    Ok(())
+}
+
+/// A layer as it is transferred, beside its description.
+fn verify_compressed(folder: &Path) -> Result<()> {
+    let descriptor: serde_json::Value =
+        serde_json::from_slice(&fs_err::read(folder.join("descriptor.json"))?)?;
+    let content = fs_err::read(folder.join("layer.tar.gz"))?;
+    let digest = Digest::of(&content).to_string();
+    ensure!(
+        descriptor["digest"] == digest.as_str(),
+        "{} has another content than {descriptor}",
+        folder.display()
+    );
     Ok(())
 }
 

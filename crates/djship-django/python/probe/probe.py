@@ -40,6 +40,18 @@ def probe(project):
     return report.compose(project, chosen, final, found, alternatives)
 
 
+def record_reads(root, tries_record=False):
+    """When the caller asks for it, begins to record what the answer depends on (reads.py, which the caller then puts
+    beside this file); the variables with which a try does the same."""
+    if "DJSHIP_READS" not in os.environ:
+        return {}
+    try:
+        import reads
+    except ImportError:
+        return {}
+    return reads.start(root, tries_record)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--project", required=True, help="the project's folder")
@@ -48,9 +60,11 @@ def main():
     parser.add_argument("--timeout", type=int, default=120, help="seconds for one try")
     options = parser.parse_args()
 
+    environment = record_reads(options.project, tries_record=True)
+
     from djship_probe.attempts import Project
 
-    document = probe(Project(options.project, options.root, options.timeout))
+    document = probe(Project(options.project, options.root, options.timeout, environment))
     unfinished = options.out + ".tmp"
     with open(unfinished, "w", encoding="utf-8") as file:
         json.dump(document, file, indent=2, sort_keys=True)
@@ -62,6 +76,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         from djship_probe import child
 
-        child.main(sys.argv[2])
+        child.main(sys.argv[2], record_reads)
     else:
         main()

@@ -7,7 +7,6 @@ use djship_store::{Entry, FileTree, Store, StoreError, TreePath};
 
 use crate::facts::{Facts, Variable, Writable};
 use crate::plan::Plan;
-use crate::python;
 
 /// The run user in the image.
 pub const USER: u32 = 1000;
@@ -17,21 +16,12 @@ pub const USER: u32 = 1000;
 pub struct Serving {
     /// The command line of `web`.
     pub web: Vec<String>,
-    /// The requirements file of what is supplied, when something is.
-    pub supplied: Option<&'static str>,
+    /// What is supplied, with versions.
+    pub supplied: Vec<(&'static str, String)>,
+    /// The pinned requirements of that, empty when nothing is.
+    pub requirements: String,
     /// Whether WhiteNoise is put around the application.
     pub whitenoise: bool,
-}
-
-impl Serving {
-    /// What is supplied, with versions.
-    pub fn supplied_versions(&self) -> Vec<(&'static str, String)> {
-        let Some(requirements) = self.supplied else { return Vec::new() };
-        let server = if requirements == python::SUPPLIED_ASGI { "uvicorn" } else { "gunicorn" };
-        let names = [Some(server), self.whitenoise.then_some("whitenoise")];
-        let version = |name| Some((name, python::pinned_version(requirements, name)?));
-        names.into_iter().flatten().filter_map(version).collect()
-    }
 }
 
 /// Where the project's static files are in the image.

@@ -24,7 +24,7 @@ pub fn choose(
         && !whitenoise
     {
         let web = web.split_whitespace().map(str::to_owned).collect();
-        return Ok(Serving { web, supplied: None, whitenoise });
+        return Ok(Serving { web, supplied: Vec::new(), requirements: String::new(), whitenoise });
     }
     let launch = |words: &[&str]| {
         ["/venv/bin/python", "/opt/djship/launch.py"]
@@ -33,13 +33,33 @@ pub fn choose(
             .map(|&word| word.to_owned())
             .collect()
     };
-    let (web, supplied) = if asynchronous {
-        (launch(&["uvicorn", "djship_serve.asgi:application"]), python::SUPPLIED_ASGI)
+    let (web, server, pins) = if asynchronous {
+        (launch(&["uvicorn", "djship_serve.asgi:application"]), "uvicorn", python::SUPPLIED_ASGI)
     } else {
         let config = "/opt/djship/lib/djship_serve/gunicorn_conf.py";
-        (launch(&["gunicorn", "--config", config, "djship_serve.wsgi:application"]), python::SUPPLIED_WSGI)
+        let words = ["gunicorn", "--config", config, "djship_serve.wsgi:application"];
+        (launch(&words), "gunicorn", python::SUPPLIED_WSGI)
     };
-    Ok(Serving { web, supplied: Some(supplied), whitenoise })
+    // What the project has is the project's, in its version.
+    let missing: Vec<&'static str> = [Some(server), whitenoise.then_some("whitenoise")]
+        .into_iter()
+        .flatten()
+        .filter(|name| !has(name))
+        .collect();
+    let supplied =
+        missing.iter().filter_map(|name| Some((*name, python::pinned_version(pins, name)?))).collect();
+    Ok(Serving { web, supplied, requirements: requirements(pins, &missing), whitenoise })
+}
+
+/// The pins that stand for `names`: each server's own with what it needs, WhiteNoise alone.
+fn requirements(pins: &str, names: &[&str]) -> String {
+    let is_wanted = |line: &&str| {
+        let name = line.split("==").next().unwrap_or_default().trim();
+        let of_server = name != "whitenoise";
+        names.iter().any(|wanted| if of_server { *wanted != "whitenoise" } else { *wanted == "whitenoise" })
+    };
+    let lines = pins.lines().filter(|line| line.contains("==")).filter(is_wanted);
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 /// The `web` line of a Procfile beside `manage.py`, when it needs no shell.

@@ -22,6 +22,7 @@ use crate::laid::{KeepError, Key, Laid};
 use crate::plan::Plan;
 use crate::plan::dependencies::Dependencies;
 use crate::project::ProjectError;
+use crate::project::requirements::normalise;
 use crate::python;
 use crate::report::{Because, Note};
 use crate::tools::Tools;
@@ -39,6 +40,13 @@ pub struct Installed {
     pub distributions: Vec<Distribution>,
     /// What it was made from.
     pub key: Digest,
+}
+
+impl Installed {
+    /// Whether one of these distributions is installed; names normalised.
+    pub fn has_any(&self, names: &[&str]) -> bool {
+        self.distributions.iter().any(|found| names.contains(&normalise(&found.name).as_str()))
+    }
 }
 
 /// Why the dependencies cannot be installed.

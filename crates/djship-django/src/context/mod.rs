@@ -59,18 +59,18 @@ pub fn dependencies(
     serving: &Serving,
     runtime: &[PathBuf],
 ) -> Result<Layer, ContextError> {
-    for (name, version) in serving.supplied_versions() {
-        tools.reporter.note(Note::Supplied { name, version });
+    for (name, version) in &serving.supplied {
+        tools.reporter.note(Note::Supplied { name, version: version.clone() });
     }
     let mut key = Key::new("dependency layer, form 1").part(installed.key.as_bytes());
-    key = key.part(serving.supplied.unwrap_or_default()).part(python::COMPILE);
+    key = key.part(&serving.requirements).part(python::COMPILE);
     for (name, text) in python::RUNTIME {
         key = key.part(name).part(text);
     }
     kept::layer(tools, &key.digest(), || {
         let mut added = supplied::runtime(tools)?;
-        if let Some(requirements) = serving.supplied {
-            added.overlay(supplied::fetch(tools, roots, requirements)?);
+        if !serving.requirements.is_empty() {
+            added.overlay(supplied::fetch(tools, roots, &serving.requirements)?);
         }
         let mut tree = installed.laid.tree.clone();
         tree.overlay(added);

@@ -74,6 +74,9 @@ pub struct Facts {
     /// What keeps the settings from importing.
     #[serde(default)]
     pub errors: Vec<SettingsFailure>,
+    /// Whether a PostgreSQL driver is installed. Not the probe's: the installed distributions say it.
+    #[serde(default)]
+    pub postgres_driver: bool,
     /// Values with which the settings import although nothing real is there.
     #[serde(default)]
     pub throwaway: BTreeMap<String, String>,

@@ -196,7 +196,7 @@ fn relative(folder: &Path, path: &Path) -> Result<Option<TreePath>, SelectionErr
 /// Whether a path may never ship, whatever the ignore files say.
 fn never_ships(path: &Path) -> Option<LeftOut> {
     let name = path.file_name()?.to_str()?;
-    let example = [".example", ".sample", ".template", ".dist"].iter().any(|end| name.ends_with(end));
+    let example = ["example", "sample", "template", "dist"].iter().any(|end| name.ends_with(end));
     match name {
         ".git" | ".hg" | ".svn" => Some(LeftOut::VersionControl),
         ".env" | ".envrc" => Some(LeftOut::Environment),
@@ -254,6 +254,7 @@ mod tests {
             (".env", "SECRET_KEY=x"),
             (".env.production", "SECRET_KEY=x"),
             (".env.example", "SECRET_KEY="),
+            (".env.prod-sample", "SECRET_KEY="),
             ("manage.py", ""),
             ("certs/site.key", "-----BEGIN PRIVATE KEY-----\n"),
             ("certs/site.pem", "-----BEGIN CERTIFICATE-----\n"),
@@ -261,7 +262,10 @@ mod tests {
             ("app/__pycache__/a.pyc", ""),
             (".git/config", ""),
         ]);
-        assert_eq!(files, [".dockerignore", ".env.example", "certs/site.pem", "manage.py"]);
+        assert_eq!(
+            files,
+            [".dockerignore", ".env.example", ".env.prod-sample", "certs/site.pem", "manage.py"]
+        );
         let left: Vec<_> = left.iter().map(|(path, why)| (path.as_str(), *why)).collect();
         assert_eq!(
             left,

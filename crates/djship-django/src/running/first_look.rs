@@ -60,7 +60,7 @@ impl FirstLook {
         look.env.insert("DJSHIP_TRY".to_owned(), "1".to_owned());
         let names_a_database = facts.database_env.keys().any(|name| given.contains_key(name));
         match facts.databases.get("default") {
-            Some(database) if database.is_postgres() && !names_a_database => {
+            Some(database) if wants_postgres(facts, database) && !names_a_database => {
                 let roots = Roots::open(tools, built.plan.release.value)?;
                 look.start_postgres(tools, &roots, &built.plan.project.folder, facts, database)?;
             }
@@ -112,7 +112,8 @@ impl FirstLook {
                     "user" => user.clone(),
                     "password" => password.clone(),
                     "name" => name.clone(),
-                    "engine" => database.engine.clone(),
+                    "engine" if database.is_postgres() => database.engine.clone(),
+                    "engine" => "django.db.backends.postgresql".to_owned(),
                     _ => continue,
                 };
                 self.env.insert(variable.clone(), value);
@@ -137,6 +138,13 @@ impl FirstLook {
             server.stop();
         }
     }
+}
+
+/// Whether the settings lead to PostgreSQL, by themselves or when their variables are set.
+fn wants_postgres(facts: &Facts, database: &Database) -> bool {
+    let fed = |part: &str| facts.database_env.values().any(|known| known == part);
+    database.is_postgres()
+        || database.is_sqlite() && (fed("url") || fed("engine") && fed("host")) && facts.postgres_driver
 }
 
 /// Migrates the database with a one-off container; the last lines of it when it fails.

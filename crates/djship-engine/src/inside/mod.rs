@@ -73,6 +73,10 @@ pub fn dispatch() {
         std::process::exit(FAILED);
     }));
     let rest: Vec<_> = arguments.collect();
+    if role != Role::Init.name() {
+        // What the caller forgot to mark must stay open neither here nor in PID 1, which would keep it for long.
+        descriptors::close_from(3);
+    }
     let outcome = match role.to_str() {
         Some("stage") => stage::run(),
         Some("init") => init::run(&rest),

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use rustix::{
     fs::{CWD, Gid, Mode, OFlags, Uid, fchown, openat},
     pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt},
-    termios::{OptionalActions, Termios, tcgetattr, tcsetattr},
+    termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize},
 };
 
 use super::{at, workload::Streams};
@@ -43,16 +43,20 @@ pub(super) fn arrange(
 ) -> Result<(Streams, Option<CallerTerminal>), Fault> {
     let caller = if received.len() > 3 { received.pop().and_then(CallerTerminal::remember) } else { None };
     if workload.tty {
-        return Ok((Streams::Terminal(open(workload)?), caller));
+        return Ok((Streams::Terminal(open(workload, caller.as_ref())?), caller));
     }
     Ok((Streams::Separate(received), caller))
 }
 
-fn open(workload: &Workload) -> Result<OwnedFd, Fault> {
+fn open(workload: &Workload, caller: Option<&CallerTerminal>) -> Result<OwnedFd, Fault> {
     let fault = at(Step::OpenTerminal);
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
     let controller = openat(CWD, "/dev/ptmx", flags, Mode::empty()).map_err(&fault)?;
     unlockpt(&controller).map_err(&fault)?;
+    if let Some(size) = caller.and_then(|caller| tcgetwinsize(&caller.descriptor).ok()) {
+        // The front keeps it up to date, but the program asks for it first.
+        let _ = tcsetwinsize(&controller, size);
+    }
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let terminal = ioctl_tiocgptpeer(&controller, flags).map_err(&fault)?;
     // Where it is another user inside; otherwise it is the owner already.

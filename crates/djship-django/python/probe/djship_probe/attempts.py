@@ -20,12 +20,13 @@ PROVE_AT_MOST = 24
 class Project:
     """Where the project is: `root` its folder, `base` the folder of manage.py."""
 
-    def __init__(self, root, base, timeout=120):
+    def __init__(self, root, base, timeout=120, environment=None):
         self.root = os.path.realpath(root)
         self.base = os.path.realpath(os.path.join(self.root, base))
         manage = os.path.join(self.base, "manage.py")
         self.manage = manage if os.path.isfile(manage) else None
         self.timeout = timeout
+        self.environment = environment or {}  # of every try, beside the values
         self.made_folders = {}
         self.runs = 0
 
@@ -56,6 +57,7 @@ class Project:
         environment = {n: os.environ[n] for n in keep if n in os.environ}
         environment.update(PYTHONDONTWRITEBYTECODE="1", PYTHONHASHSEED="0")
         environment.update(values)
+        environment.update(self.environment)
         if settings:
             environment["DJANGO_SETTINGS_MODULE"] = settings
         if configuration:

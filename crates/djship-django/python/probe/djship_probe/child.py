@@ -119,9 +119,10 @@ def raw(name):
     return os.environ._data.get(name.encode(), b"").decode() or None
 
 
-def main(plan_file):
+def main(plan_file, record_reads):
     with open(plan_file, encoding="utf-8") as file:
         plan = json.load(file)
+    record_reads(plan["root"])
     os.makedirs(FOLDER, exist_ok=True)
     one = Try(plan)
     sys.dont_write_bytecode = True
