@@ -48,6 +48,21 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// List the images in the store
     Images,
+    /// List the containers in the background
+    Ps,
+    /// Stop a container in the background
+    Stop {
+        /// Its name
+        name: String,
+    },
+    /// Show what a container in the background printed
+    Logs {
+        /// Its name
+        name: String,
+        /// Go on until it ends
+        #[arg(short, long)]
+        follow: bool,
+    },
     /// Say what this host can and cannot do
     Doctor(DoctorArgs),
 }
@@ -171,7 +186,7 @@ impl Cli {
             || match &self.command {
                 Command::Build(args) => args.verbose,
                 Command::Run(args) => args.verbose,
-                Command::Plan(_) | Command::Images | Command::Doctor(_) => false,
+                _ => false,
             }
     }
 }

@@ -16,8 +16,22 @@ use ui::{Console, Volume};
 fn main() {
     // Containers are this same program, executed again: before anything else starts a thread.
     djship_engine::dispatch();
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
     std::process::exit(run(&cli));
+}
+
+/// A command line that is not understood, or `--help`.
+fn refuse(error: &clap::Error) -> ! {
+    // Nothing can be told to whoever closed the stream.
+    let _ = error.print();
+    let runs = std::env::args().skip(1).find(|word| !word.starts_with('-')).is_some_and(|word| word == "run");
+    if runs && error.kind() == clap::error::ErrorKind::UnknownArgument {
+        anstream::eprintln!(
+            "\nFor what djship run cannot do, load the image into Docker:\n  \
+             djship build PATH -t NAME -o archive:NAME.tar && docker load -i NAME.tar && docker run ... NAME"
+        );
+    }
+    std::process::exit(error.exit_code());
 }
 
 fn run(cli: &Cli) -> i32 {
@@ -40,6 +54,9 @@ fn run(cli: &Cli) -> i32 {
         Command::Build(args) => commands::build::run(cli, args, &console),
         Command::Run(args) => commands::run::run(cli, args, &console),
         Command::Images => commands::images::run(cli),
+        Command::Ps => Ok(commands::background::list()),
+        Command::Stop { name } => commands::background::stop(name),
+        Command::Logs { name, follow } => commands::background::logs(name, *follow),
         Command::Doctor(_) => Err(errors::Report::new(errors::Kind::Internal, "to come")),
     };
     result.unwrap_or_else(|report| {

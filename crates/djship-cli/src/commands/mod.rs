@@ -1,5 +1,6 @@
 //! One module per command.
 
+pub(crate) mod background;
 pub(crate) mod build;
 pub(crate) mod images;
 pub(crate) mod plan;

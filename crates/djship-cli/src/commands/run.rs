@@ -11,6 +11,7 @@ use djship_django::tools::Tools;
 use djship_engine::{ExitStatus, Running, Stdio, Streams};
 use djship_oci::{Image, ImageStore};
 
+use super::background;
 use super::build::{is_folder, summary};
 use crate::args::{Cli, RunArgs};
 use crate::errors::{self, Kind, Report};
@@ -20,6 +21,7 @@ use crate::ui::Console;
 
 pub(crate) fn run(cli: &Cli, args: &RunArgs, console: &Console) -> Result<i32, Report> {
     let since = Instant::now();
+    background::enter().map_err(|error| Report::new(Kind::Host, error.to_string()))?;
     let folder = is_folder(&args.what).then(|| PathBuf::from(&args.what));
     if args.first_look && folder.is_none() {
         return Err(Report::new(
@@ -29,6 +31,9 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs, console: &Console) -> Result<i32, R
         .hint("Give the folder of the project: djship run --try path/to/project"));
     }
     let mut options = options(args)?;
+    if args.detach {
+        return background::start(&container_name(args)?, console);
+    }
     let workshop = Workshop::open(cli, folder.as_deref(), false)?;
     let tools = Tools {
         store: &workshop.store,
@@ -136,6 +141,7 @@ fn serve(
         if !one_off {
             announce(&mut running, options.publish, console);
         }
+        background::ready();
         interrupts
             .wait(&mut running)
             .map_err(|error| Report::new(Kind::Host, error.to_string()).causes(&error))?
@@ -148,6 +154,21 @@ fn serve(
         ExitStatus::Signal(2 | 15) if !one_off => 0,
         status => status.code(),
     })
+}
+
+/// The container's name: as given, else like the image.
+fn container_name(args: &RunArgs) -> Result<String, Report> {
+    if let Some(name) = &args.name {
+        return Ok(name.clone());
+    }
+    if !is_folder(&args.what) {
+        return Ok(args.what.clone());
+    }
+    let project = djship_django::project::Project::open(Path::new(&args.what))
+        .map_err(|error| errors::build(&error.into()))?;
+    let plan =
+        djship_django::plan::Plan::for_project(&project).map_err(|error| errors::build(&error.into()))?;
+    Ok(plan.name.value)
 }
 
 /// Prints the address once somebody answers there.

@@ -38,12 +38,6 @@ MOST_LINKS = 40  # as many as the kernel follows
 _getcwd, _lstat, _open, _readlink, _scandir = posix.getcwd, posix.lstat, posix.open, posix.readlink, posix.scandir
 
 
-class Call(_local):
-    """What the audit event of the call that runs in this thread leaves out."""
-
-    dir_fd = None
-
-
 class Recorder:
     """The facts of this process. `root` is real: without links, absolute."""
 
@@ -57,7 +51,7 @@ class Recorder:
         self.asked = set()  # calls already answered, by the path as it was spelled
         self.folders = set()  # known to be folders, not links
         self.own = set()  # made by this process: no dependency
-        self.call = Call()
+        self.call = _local()  # what the event of this thread's call leaves out
 
     def _open(self):
         return _open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -92,10 +86,9 @@ class Recorder:
         if not path or path[0] == "/":
             return path or None
         if dir_fd is None or dir_fd < 0:
-            try:
+            with contextlib.suppress(OSError):
                 return _getcwd() + "/" + path
-            except OSError:
-                return None
+            return None
         folder = self.of_descriptor(dir_fd)
         return folder and folder + "/" + path
 
@@ -142,9 +135,9 @@ class Recorder:
             if S_ISLNK(mode) and (rest or follow):
                 self.note(KIND, here)
                 links += 1
-                target = _readlink(here)
                 if links > MOST_LINKS:
                     return None
+                target = _readlink(here)
                 rest += [part for part in reversed(target.split("/")) if part not in ("", ".")]
                 here = "" if target.startswith("/") else parent
             elif S_ISDIR(mode):
@@ -182,9 +175,9 @@ class Recorder:
         if found is None:
             return
         real, mode = found
+        parent = real.rpartition("/")[0]
         if fact:
             self.note(fact, real)
-        parent = real.rpartition("/")[0]
         if mode is None or not S_ISDIR(mode):
             self.note(KIND, parent)  # without it nothing is made
             if parent == self.root or parent in self.folders:
@@ -193,7 +186,7 @@ class Recorder:
     # Events. Each is raised before its work is done, so the disk still shows what was there.
 
     def opened(self, path, _mode, flags):
-        path = self.absolute(path, self.call.dir_fd)
+        path = self.absolute(path, getattr(self.call, "dir_fd", None))
         if path is None or self.is_outside(path):
             return
         if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
@@ -288,21 +281,20 @@ class Recorder:
         for path in list(sys.path_importer_cache):
             self.listed(path or ".")
         for module in list(sys.modules.values()):
-            file = getattr(module, "__file__", None)
-            if isinstance(file, str):
-                self.depends(CONTENT, file)
+            self.depends(CONTENT, getattr(module, "__file__", None))
 
 
 def on_event(recorder):
     """The audit hook. Almost all events are none of ours: those must cost nothing."""
     processes = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system")
+    removed = functools.partial(recorder.depends, KIND, follow=False)
     handlers = {
         "open": recorder.opened,
         "os.listdir": recorder.listed,
         "os.scandir": functools.partial(recorder.listed, with_kinds=True),
         "os.mkdir": lambda path, _mode, dir_fd: recorder.makes(path, dir_fd, KIND),
-        "os.remove": lambda path, dir_fd: recorder.depends(KIND, path, dir_fd, follow=False),
-        "os.rmdir": lambda path, dir_fd: recorder.depends(KIND, path, dir_fd, follow=False),
+        "os.remove": removed,
+        "os.rmdir": removed,
         "os.rename": recorder.moved_or_linked,
         "os.link": recorder.moved_or_linked,
         "os.symlink": recorder.made_link,

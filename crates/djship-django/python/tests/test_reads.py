@@ -327,6 +327,21 @@ class DjangoTest(ReadsTest):
         out = self.folder / "static"
         return self.django(COLLECT.format(build=str(BUILD), folder=str(out)), **environment)
 
+    @needs("django")
+    def test_a_step_through_manage(self):
+        """The step itself begins to record, and works as ever when the recorder is missing."""
+        write_files(self.app, project_files("SECRET_KEY = 'x'"))
+        program = self.folder / "program"
+        program.mkdir()
+        shutil.copy(BUILD / "through_manage.py", program)
+        code = f"import os, sys; sys.path.insert(0, {str(program)!r}); os.chdir({str(self.app)!r})\n"
+        code += "import through_manage; through_manage.run(lambda: print(os.environ.get('DJSHIP_READS')), 'check')"
+        self.run_python(["-c", code])
+        self.assertEqual((self.printed, self.facts_file.exists()), (f"{self.facts_file}\n", False))
+        shutil.copy(BUILD / "reads.py", program)
+        self.run_python(["-c", code])
+        self.assertEqual((self.printed, self.facts_file.exists()), ("None\n", True))
+
     @needs("django", "configurations", "dj_database_url", "debug_toolbar")
     def test_setup_of_polls(self):
         self.copy_polls()
