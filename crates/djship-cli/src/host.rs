@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use djship_django::tools::{DebianSources, Host};
 use djship_engine::{Engine, HostOwner};
-use djship_store::Store;
 use djship_store::fetch::{FetchOptions, Fetcher};
 use djship_store::store::Readers;
+use djship_store::{Store, TempDir};
 
 use crate::args::Cli;
 use crate::env;
-use crate::errors::{Kind, Report};
+use crate::errors::{self, Kind, Report};
 
 /// What every command opens.
 pub(crate) struct Workshop {
@@ -20,6 +20,8 @@ pub(crate) struct Workshop {
     pub(crate) engine: Engine,
     pub(crate) fetcher: Fetcher,
     pub(crate) host: Host,
+    /// Work space of running containers.
+    _scratch: TempDir,
 }
 
 impl Workshop {
@@ -34,8 +36,9 @@ impl Workshop {
                 .hint(format!("Set {} to a folder that you may write to", env::HOME))
         })?;
         let owner = is_root.then(|| owner_of(project));
-        let scratch = home.join("tmp");
-        let mut engine = Engine::new(scratch);
+        // Locked by this process: another djship sweeps what has no living owner.
+        let scratch = store.temp_dir("containers").map_err(|error| errors::storage(&error))?;
+        let mut engine = Engine::new(scratch.path());
         if let Some(owner) = owner {
             engine = engine.with_host_owner(owner);
         }
@@ -63,7 +66,7 @@ impl Workshop {
                 refresh,
             },
         };
-        Ok(Self { store, engine, fetcher, host })
+        Ok(Self { store, engine, fetcher, host, _scratch: scratch })
     }
 }
 

@@ -138,10 +138,9 @@ fn serve(
             .attach_terminal()
             .map_err(|error| Report::new(Kind::Host, error.to_string()).causes(&error))?
     } else {
-        if !one_off {
-            announce(&mut running, options.publish, console);
+        if one_off || announce(&mut running, options.publish, console) {
+            background::ready();
         }
-        background::ready();
         interrupts
             .wait(&mut running)
             .map_err(|error| Report::new(Kind::Host, error.to_string()).causes(&error))?
@@ -171,8 +170,8 @@ fn container_name(args: &RunArgs) -> Result<String, Report> {
     Ok(plan.name.value)
 }
 
-/// Prints the address once somebody answers there.
-fn announce(running: &mut Running, publish: SocketAddr, console: &Console) {
+/// Prints the address once somebody answers there; false when the container ends before.
+fn announce(running: &mut Running, publish: SocketAddr, console: &Console) -> bool {
     let address = if publish.ip().is_unspecified() {
         SocketAddr::from((Ipv4Addr::LOCALHOST, publish.port()))
     } else {
@@ -183,10 +182,11 @@ fn announce(running: &mut Running, publish: SocketAddr, console: &Console) {
         // Waits for the container to end or for a moment, whichever is first.
         match running.wait_for(Duration::from_millis(20)) {
             Ok(None) => {}
-            _ => return,
+            _ => return false,
         }
     }
     console.result(&format!("Serving on http://{host}:{} (Ctrl-C ends it)", publish.port()));
+    true
 }
 
 fn options(args: &RunArgs) -> Result<RunOptions, Report> {

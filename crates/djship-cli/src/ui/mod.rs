@@ -131,6 +131,7 @@ impl Reporter for Console {
                 state.packages = packages;
                 state.unpacked = 0;
                 if self.volume >= Volume::Normal {
+                    anstream::eprintln!("  Fetching {} for {packages} Debian packages", size(bytes));
                     // Hidden by itself where standard error is no terminal.
                     let bar = ProgressBar::new(bytes);
                     if let Ok(style) =
