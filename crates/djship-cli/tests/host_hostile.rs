@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{SocketAddr, UnixListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -37,6 +37,7 @@ struct Host {
     targets: Value,
     victim: Running,
     connections: Arc<AtomicUsize>,
+    store_file: PathBuf,
     _folders: Vec<tempfile::TempDir>,
 }
 
@@ -50,7 +51,7 @@ impl Host {
         let place = tempfile::Builder::new().prefix("djship-socket-").tempdir()?;
         fs_err::set_permissions(place.path(), std::fs::Permissions::from_mode(0o777))?;
         let socket_file = place.path().join("socket");
-        let name = format!("djship-test-{}", std::process::id());
+        let name = format!("djship-test-{}-{}", std::process::id(), owner.name);
         let connections = Arc::new(AtomicUsize::new(0));
         serve(UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name)?)?, &connections);
         serve(UnixListener::bind(&socket_file)?, &connections);
@@ -61,12 +62,12 @@ impl Host {
             "home_file": home.path().join("secret"),
             "other_home_file": other.path().join("secret"),
             "store": djship.home(),
-            "store_file": store_file,
+            "store_file": &store_file,
             "socket": name,
             "socket_file": socket_file,
             "disk": disk(),
         });
-        Ok(Self { targets, victim, connections, _folders: vec![home, other, place] })
+        Ok(Self { targets, victim, connections, store_file, _folders: vec![home, other, place] })
     }
 
     fn is_untouched(&mut self) -> Result<()> {
@@ -74,6 +75,13 @@ impl Host {
         let connections = self.connections.load(Ordering::Acquire);
         ensure!(connections == 0, "a socket of the host was reached {connections} times");
         Ok(())
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // The store stays for other tests.
+        let _ = fs_err::remove_file(&self.store_file);
     }
 }
 
@@ -155,13 +163,15 @@ fn attack(djship: &Djship, owner: &User) -> Result<()> {
 fn the_attempts_work_where_nothing_stops_them() -> Result<()> {
     const HARMLESS: [&str; 6] =
         ["read_home", "read_store", "list_store", "abstract_socket", "path_socket", "kill_host_process"];
-    let python = need!(needs::program("python3"));
+    // Other users cannot run what is in somebody's home.
+    let python = need!(needs::path("/usr/bin/python3"));
     let user = match needs::user(user::WITHOUT_SUBORDINATE_IDS) {
         Ok(user) => user,
         Err(_) => User::current()?,
     };
     let mirror = DebianMirror::start()?;
-    let host = Host::prepare(&user, &support::djship(&user, &mirror)?)?;
+    let djship = support::djship(&user, &mirror)?;
+    let host = Host::prepare(&user, &djship)?;
     let folder = TempProject::copy_of(fixture("hostile").join("hostile/hostile"))?;
     let mut command = user.command(python);
     command.arg(folder.at("attempts.py")).arg(host.targets.to_string()).args(HARMLESS);

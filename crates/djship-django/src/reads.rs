@@ -135,15 +135,23 @@ fn parse(record: &Path) -> BTreeSet<(Kind, String)> {
 /// The project's files, to be asked.
 struct State<'a> {
     tree: &'a FileTree,
-    names: HashMap<String, Vec<&'a str>>,
+    names: HashMap<String, String>,
 }
 
 impl<'a> State<'a> {
     fn of(tree: &'a FileTree) -> Self {
-        let mut names: HashMap<String, Vec<&str>> = HashMap::new();
-        for (path, _) in tree.iter() {
+        let mut names: HashMap<String, String> = HashMap::new();
+        for (path, entry) in tree.iter() {
             let folder = path.parent().map_or_else(String::new, |parent| parent.as_str().to_owned());
-            names.entry(folder).or_default().push(path.file_name());
+            let kind = match entry.node {
+                Node::Dir => 'd',
+                Node::File { .. } => 'f',
+                Node::Symlink { .. } => 'l',
+            };
+            let listing = names.entry(folder).or_default();
+            listing.push(kind);
+            listing.push_str(path.file_name());
+            listing.push('/');
         }
         Self { tree, names }
     }
@@ -152,7 +160,9 @@ impl<'a> State<'a> {
         let entry = self.tree.get(path);
         match kind {
             Kind::Whole => self.tree.digest().hex(),
-            Kind::Listing => self.names.get(path).map_or_else(String::new, |names| names.join("/")),
+            Kind::Listing => {
+                self.names.get(path).cloned().unwrap_or_else(|| self.state(Kind::Existence, path))
+            }
             Kind::Content => match entry.map(|entry| &entry.node) {
                 Some(Node::File { digest, .. }) => digest.hex(),
                 Some(Node::Symlink { target }) => format!("link to {target}"),

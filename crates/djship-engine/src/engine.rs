@@ -141,14 +141,15 @@ pub(crate) fn launch(
     let _ = control::send_descriptors(ours.as_fd(), &descriptors);
     drop(streams.theirs);
     let started = await_start(&ours, &mut stage);
-    // The stage ends as soon as it gave birth; nothing is left to wait for.
-    let stage = stage.wait().map_err(failed("wait for the stage"));
-    let (pidfd, pid, terminal) = match started {
-        Ok(Some(started)) => started,
-        Ok(None) => return Err(StartError::Lost { stage: stage?.to_string() }),
-        Err(error) => return Err(error),
-    };
-    Ok(Process::new(pid, pidfd, ours, streams.ours, terminal))
+    if let Ok(Some((pidfd, pid, terminal))) = started {
+        if role == Role::Stage {
+            // It ends as soon as it gave birth. The one that joins stays, and is what the caller waits for.
+            stage.wait().map_err(failed("wait for the stage"))?;
+        }
+        return Ok(Process::new(pid, pidfd, ours, streams.ours, terminal));
+    }
+    let stage = stage.wait().map_err(failed("wait for the stage"))?;
+    started.and(Err(StartError::Lost { stage: stage.to_string() }))
 }
 
 type Started = (OwnedFd, Pid, Option<OwnedFd>);
@@ -179,9 +180,11 @@ fn await_start(socket: &OwnedFd, stage: &mut Child) -> Result<Option<Started>, S
     if result.as_ref().is_ok_and(Option::is_some) {
         return result;
     }
-    // Nothing may be left of a start that failed.
+    // Nothing may be left of a start that failed. The stage itself is collected by our caller.
     let _ = stage.kill();
-    if let Some((pidfd, _)) = born {
+    if let Some((pidfd, pid)) = born
+        && i64::from(stage.id()) != i64::from(pid.as_raw_nonzero().get())
+    {
         crate::running::kill_and_reap(&pidfd);
     }
     result

@@ -11,6 +11,7 @@ use std::{
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt},
     termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize},
 };
@@ -54,6 +55,9 @@ impl Window {
     fn await_both(&mut self, one: &str, other: &str) {
         let mut buffer = [0_u8; 4096];
         while !(self.seen.contains(one) && self.seen.contains(other)) {
+            let limit = Timespec { tv_sec: 20, tv_nsec: 0 };
+            let readable = poll(&mut [PollFd::new(&self.controller, PollFlags::IN)], Some(&limit)).unwrap();
+            assert_eq!(readable, 1, "waited for {one:?} and {other:?}, saw {:?}", self.seen);
             let length = self.controller.read(&mut buffer).unwrap_or_else(|error| panic!("{error}: {:?}", self.seen));
             self.seen.push_str(&String::from_utf8_lossy(&buffer[..length]));
         }

@@ -82,7 +82,9 @@ pub fn collect(
     let root = found.root.as_deref().map_or(DEFAULT_ROOT, |root| root.trim_end_matches('/')).to_owned();
     let url = found.url.clone().unwrap_or_else(|| "/static/".to_owned());
     let inputs = Key::new("static files, form 1").part(dependencies.as_bytes()).part(&root);
-    let inputs = inputs.part(serde_json::to_vec(facts).unwrap_or_default()).digest();
+    let inputs = inputs.part(serde_json::to_vec(facts).unwrap_or_default());
+    let inputs =
+        python::BUILD.iter().fold(inputs, |inputs, (name, text)| inputs.part(name).part(text)).digest();
     let answers = Answers::of(tools.store, &plan.project.folder, &snapshot.tree);
     let (found, because) = match answers.standing("static", &inputs) {
         Standing::Reuse(answer) => (Laid::find(tools.store, Bucket::Outputs, &answer)?, Because::First),

@@ -275,6 +275,8 @@ impl<'a> Workplace<'a> {
     ) -> Result<Finished, BuilderError> {
         let program = ["/opt/uv/bin/uv"].into_iter().chain(arguments.iter().map(AsRef::as_ref));
         let mut container = child::step([root.to_owned()], program);
+        // pip and uv take `./library` in a requirements file from where they are started.
+        container.cwd = "/app".into();
         container.bind_read_only(&self.uv, "/opt/uv");
         container.bind(self.folder.path().join("venv"), "/venv");
         container.bind(self.folder.path().join("out"), "/out");

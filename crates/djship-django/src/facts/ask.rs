@@ -64,7 +64,7 @@ pub fn ask(
     for (name, text) in python::PROBE {
         inputs = inputs.part(name).part(text);
     }
-    let inputs = inputs.digest();
+    let inputs = inputs.part(python::READS).digest();
     let answers = Answers::of(tools.store, &plan.project.folder, &snapshot.tree);
     let because = match answers.standing("facts", &inputs) {
         Standing::Reuse(answer) => {
