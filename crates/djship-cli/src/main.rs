@@ -57,7 +57,7 @@ fn run(cli: &Cli) -> i32 {
         Command::Ps => Ok(commands::background::list()),
         Command::Stop { name } => commands::background::stop(name),
         Command::Logs { name, follow } => commands::background::logs(name, *follow),
-        Command::Doctor(_) => Err(errors::Report::new(errors::Kind::Internal, "to come")),
+        Command::Doctor(args) => commands::doctor::run(cli, args),
     };
     result.unwrap_or_else(|report| {
         console.end();

@@ -68,7 +68,7 @@ fn what_is_no_project() -> Result<()> {
     let two = two.with("shop/manage.py", &manage)?.with("blog/manage.py", &manage)?;
     refused(&djship, &two, 1, &["shop/manage.py", "blog/manage.py"])?;
     let nested = small()?.with("requirements.txt", "-r base.txt\n")?;
-    refused(&djship, &nested, 1, &["base.txt", "requirements.txt, line 1"])?;
+    refused(&djship, &nested, 1, &["base.txt", "`requirements.txt`, line 1"])?;
     ensure!(mirror.take_requests().is_empty(), "something was downloaded for what is no project");
     Ok(())
 }
@@ -227,6 +227,11 @@ fn without_a_network() -> Result<()> {
         Ok(all.lines().find(|line| line.starts_with("Image small")).context("no image is named")?.to_owned())
     };
     ensure!(image(&first)? == image(&second)?, "{first}\n{second}");
+    // What is not in the store cannot be had, from the Python index no more than from Debian's mirror.
+    let more = small()?.with("requirements.txt", "Django==5.2.19\ndj-database-url==3.1.2\n")?;
+    let output = full.run(["build", text(more.path())?, "-t", "refused:1", "--offline"])?.exit_code(3)?;
+    is_report(&output, &["offline"])?;
+    ensure!(store::unfinished(full.home()).is_empty(), "{:?}", store::unfinished(full.home()));
     // And with the mirror gone for good.
     drop(mirror);
     full.run(build)?.success()?;

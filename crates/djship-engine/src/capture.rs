@@ -123,8 +123,11 @@ impl Engine {
                 let stderr = std::mem::take(&mut streams[1].bytes);
                 return Err(CaptureError::TooSlow { program: program(), limit: limits.time, stderr });
             }
-            wait_readable(&streams, left)
-                .map_err(|source| CaptureError::Read { program: program(), stream: "output", source })?;
+            wait_readable(&streams, left).map_err(|source| CaptureError::Read {
+                program: program(),
+                stream: "output",
+                source,
+            })?;
             for stream in &mut streams {
                 stream.read_available(limits.bytes, program)?;
             }
@@ -146,7 +149,7 @@ impl Collected {
         if !is_readable(&*pipe) {
             return Ok(());
         }
-        let mut buffer = [0_u8; 65_536];
+        let mut buffer = [0_u8; 16_384];
         match pipe.read(&mut buffer) {
             Ok(0) => self.pipe = None,
             Ok(length) if self.bytes.len() + length > limit => {
@@ -161,8 +164,11 @@ impl Collected {
 }
 
 fn wait_readable(streams: &[Collected], limit: Duration) -> io::Result<()> {
-    let mut watched: Vec<_> =
-        streams.iter().filter_map(|stream| stream.pipe.as_ref()).map(|pipe| PollFd::new(pipe, PollFlags::IN)).collect();
+    let mut watched: Vec<_> = streams
+        .iter()
+        .filter_map(|stream| stream.pipe.as_ref())
+        .map(|pipe| PollFd::new(pipe, PollFlags::IN))
+        .collect();
     match poll(&mut watched, Timespec::try_from(limit).ok().as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(errno) => Err(errno.into()),

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 ///
 /// Paths of the host are absolute and UTF-8; targets are absolute paths inside the container.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "independent switches, each named where it is set")]
 pub struct Container {
     /// Read-only folders that make up the root, first is topmost.
     pub lowers: Vec<PathBuf>,

@@ -13,8 +13,8 @@ use std::{
 use rustix::{
     io::{Errno, retry_on_intr},
     net::{
-        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-        SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -61,14 +61,21 @@ pub(crate) fn receive_descriptors(socket: BorrowedFd<'_>) -> Result<Vec<OwnedFd>
 }
 
 /// Sends an event, with the terminal's descriptor where it is [`Event::Terminal`].
-pub(crate) fn send_event(socket: BorrowedFd<'_>, event: &Event, descriptor: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+pub(crate) fn send_event(
+    socket: BorrowedFd<'_>,
+    event: &Event,
+    descriptor: Option<BorrowedFd<'_>>,
+) -> Result<(), Errno> {
     let mut text = serde_json::to_vec(event).map_err(|_| Errno::INVAL)?;
     text.truncate(MESSAGE_LIMIT);
     send(socket, &text, descriptor.as_slice())
 }
 
 /// Receives the next event; `None` when every process inside has closed its end, or, with `wait` off, when there is none.
-pub(crate) fn receive_event(socket: BorrowedFd<'_>, wait: bool) -> Result<Option<(Event, Option<OwnedFd>)>, Errno> {
+pub(crate) fn receive_event(
+    socket: BorrowedFd<'_>,
+    wait: bool,
+) -> Result<Option<(Event, Option<OwnedFd>)>, Errno> {
     let mut buffer = vec![0_u8; MESSAGE_LIMIT];
     let flags = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
     let (length, mut descriptors) = match receive(socket, &mut buffer, flags) {
@@ -92,7 +99,11 @@ fn send(socket: BorrowedFd<'_>, text: &[u8], descriptors: &[BorrowedFd<'_>]) -> 
     retry_on_intr(|| sendmsg(socket, &[IoSlice::new(text)], &mut ancillary, SendFlags::NOSIGNAL)).map(drop)
 }
 
-fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: RecvFlags) -> Result<(usize, Vec<OwnedFd>), Errno> {
+fn receive(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    flags: RecvFlags,
+) -> Result<(usize, Vec<OwnedFd>), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTOR_LIMIT))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let message = retry_on_intr(|| {

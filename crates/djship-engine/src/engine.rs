@@ -158,6 +158,7 @@ fn await_start(socket: &OwnedFd, stage: &mut Child) -> Result<Option<Started>, S
     let mut born: Option<(OwnedFd, Pid)> = None;
     let mut terminal = None;
     let failed = |verb| move |errno| StartError::Spawn { verb, source: io::Error::from(errno) };
+    let mut silent = false;
     let result = loop {
         match control::receive_event(socket.as_fd(), true) {
             Ok(Some((Event::Born { pid }, _))) => {
@@ -170,18 +171,29 @@ fn await_start(socket: &OwnedFd, stage: &mut Child) -> Result<Option<Started>, S
                 }
             }
             Ok(Some((Event::Terminal, descriptor))) => terminal = descriptor,
-            Ok(Some((Event::Started, _))) => break Ok(born.take().map(|(pidfd, pid)| (pidfd, pid, terminal))),
+            Ok(Some((Event::Started, _))) => {
+                break Ok(born.take().map(|(pidfd, pid)| (pidfd, pid, terminal)));
+            }
             Ok(Some((Event::Failed(fault), _))) => break Err(StartError::Setup(fault)),
-            Ok(Some((Event::NotRunnable(reason, program), _))) => break Err(StartError::Program { program, reason }),
-            Ok(Some((Event::Ended(_), _)) | None) => break Ok(None),
+            Ok(Some((Event::NotRunnable(reason, program), _))) => {
+                break Err(StartError::Program { program, reason });
+            }
+            Ok(Some((Event::Ended(_), _))) => break Ok(None),
+            Ok(None) => {
+                silent = true;
+                break Ok(None);
+            }
             Err(errno) => break Err(failed("hear from the container")(errno)),
         }
     };
     if result.as_ref().is_ok_and(Option::is_some) {
         return result;
     }
-    // Nothing may be left of a start that failed. The stage itself is collected by our caller.
-    let _ = stage.kill();
+    // Nothing may be left of a start that failed. The stage itself is collected by our caller; when everybody has hung up it
+    // has ended, and how is of interest.
+    if !silent {
+        let _ = stage.kill();
+    }
     if let Some((pidfd, pid)) = born
         && i64::from(stage.id()) != i64::from(pid.as_raw_nonzero().get())
     {
@@ -208,7 +220,10 @@ fn check_words(container: &Container) -> Result<(), StartError> {
     if container.lowers.is_empty() {
         return Err(StartError::NoRoot);
     }
-    check_program(&container.argv, container.env.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+    check_program(
+        &container.argv,
+        container.env.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+    )?;
     let binds = container.binds.iter().flat_map(|bind| [&bind.source, &bind.target]);
     let targets = container.tmpfs.iter().map(|tmpfs| &tmpfs.target);
     let files = container.files.iter().map(|file| &file.target);

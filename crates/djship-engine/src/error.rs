@@ -42,7 +42,9 @@ pub enum StartError {
         gid: u32,
     },
     /// [`crate::IdMap::Range`] with ranges that are too short or an invoker outside `0..=65535`.
-    #[error("cannot start container: the ranges of subordinate ids hold {uids} users and {gids} groups; 65535 are needed")]
+    #[error(
+        "cannot start container: the ranges of subordinate ids hold {uids} users and {gids} groups; 65535 are needed"
+    )]
     RangeTooShort {
         /// Users in the range.
         uids: u32,

@@ -53,9 +53,13 @@ struct Caller {
 }
 
 /// Decides for the calling process.
-pub(crate) fn decide(container: &Container, default_owner: Option<HostOwner>) -> Result<Identity, StartError> {
+pub(crate) fn decide(
+    container: &Container,
+    default_owner: Option<HostOwner>,
+) -> Result<Identity, StartError> {
     let uid_map = fs_err::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let caller = Caller { uid: geteuid().as_raw(), gid: getegid().as_raw(), real_root: is_whole_machine(&uid_map) };
+    let caller =
+        Caller { uid: geteuid().as_raw(), gid: getegid().as_raw(), real_root: is_whole_machine(&uid_map) };
     decide_for(caller, &uid_map, container, container.host_owner.or(default_owner))
 }
 
@@ -85,7 +89,8 @@ fn decide_for(
             owner: (container.user.uid, container.user.gid),
         },
         IdMap::Range { uids, gids, invoker } => {
-            if uids.count < LAST_ID || gids.count < LAST_ID || invoker.uid > LAST_ID || invoker.gid > LAST_ID {
+            if uids.count < LAST_ID || gids.count < LAST_ID || invoker.uid > LAST_ID || invoker.gid > LAST_ID
+            {
                 return Err(StartError::RangeTooShort { uids: uids.count, gids: gids.count });
             }
             Identity {

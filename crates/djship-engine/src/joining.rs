@@ -103,7 +103,8 @@ fn open_process(record: &ContainerRecord) -> Result<std::os::fd::OwnedFd, Record
     let path = PathBuf::from(format!("/proc/{}", record.pid));
     let folder = openat(CWD, &path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let folder = folder.map_err(|_| gone())?;
-    let stat = openat(&folder, "stat", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|_| gone())?;
+    let stat =
+        openat(&folder, "stat", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|_| gone())?;
     let mut text = String::new();
     let read = std::fs::File::from(stat).read_to_string(&mut text);
     read.map_err(|source| RecordError::Read { path, source })?;

@@ -161,7 +161,8 @@ fn look<'a>(here: &Path, layers: &[&'a Path], name: &OsStr) -> Result<Seen<'a>, 
             Err(source) => return Err(LookupError::Read { path, source }),
         };
         if metadata.is_dir() {
-            let (_, layers) = folder.get_or_insert_with(|| (metadata.permissions().mode() & 0o7777, Vec::new()));
+            let (_, layers) =
+                folder.get_or_insert_with(|| (metadata.permissions().mode() & 0o7777, Vec::new()));
             layers.push(layer);
             if is_opaque(&path) {
                 break;
@@ -197,7 +198,9 @@ mod tests {
 
     fn layers(dir: &Path) -> (PathBuf, PathBuf) {
         let (top, low) = (dir.join("top"), dir.join("low"));
-        for folder in [top.join("etc"), low.join("usr/bin"), low.join("run"), low.join("var"), low.join("etc/deep")] {
+        for folder in
+            [top.join("etc"), low.join("usr/bin"), low.join("run"), low.join("var"), low.join("etc/deep")]
+        {
             fs_err::create_dir_all(folder).unwrap();
         }
         symlink("usr/bin", low.join("bin")).unwrap();

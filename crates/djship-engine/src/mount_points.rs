@@ -89,8 +89,10 @@ fn wanted(container: &Container, scratch: &ScratchFolder) -> Result<Vec<(PathBuf
         wanted.push((tmpfs.target.clone(), What::Tmpfs { mode: tmpfs.mode, size: tmpfs.size }));
     }
     for bind in &container.binds {
-        let metadata =
-            bind.source.metadata().map_err(|source| StartError::Source { path: bind.source.clone(), source })?;
+        let metadata = bind
+            .source
+            .metadata()
+            .map_err(|source| StartError::Source { path: bind.source.clone(), source })?;
         let (source, read_only) = (bind.source.clone(), bind.read_only);
         wanted.push((bind.target.clone(), What::Bind { source, read_only, folder: metadata.is_dir() }));
     }
@@ -188,7 +190,11 @@ mod tests {
         let root = root(dir.path());
         let scratch = ScratchFolder::new(dir.path()).unwrap();
         let mut container = Container::new([&root], ["true"]);
-        container.bind(dir.path(), "/app/data/files").file("/etc/hosts", "x").tmpfs("/var/run/lock", 0o755, None);
+        container.bind(dir.path(), "/app/data/files").file("/etc/hosts", "x").tmpfs(
+            "/var/run/lock",
+            0o755,
+            None,
+        );
         let mounts = plan(&container, &scratch).unwrap();
         let stubs = scratch.stubs();
         assert!(stubs.join("app/data/files").is_dir());

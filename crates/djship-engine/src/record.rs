@@ -67,7 +67,9 @@ pub(crate) fn start_time(pid: i32) -> Result<u64, RecordError> {
     let path = PathBuf::from(format!("/proc/{pid}/stat"));
     match fs_err::read_to_string(&path) {
         Ok(stat) => parse_start_time(&stat).ok_or(RecordError::Gone { pid }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH) => {
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH) =>
+        {
             Err(RecordError::Gone { pid })
         }
         Err(source) => Err(RecordError::Read { path, source }),

@@ -131,7 +131,13 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn new(pid: Pid, pidfd: OwnedFd, lifeline: OwnedFd, ours: Ours, terminal: Option<OwnedFd>) -> Self {
+    pub(crate) fn new(
+        pid: Pid,
+        pidfd: OwnedFd,
+        lifeline: OwnedFd,
+        ours: Ours,
+        terminal: Option<OwnedFd>,
+    ) -> Self {
         Self { pid, pidfd, lifeline: Some(lifeline), ours, terminal, ended: None }
     }
 

@@ -67,7 +67,8 @@ pub(crate) fn connect(terminal: &OwnedFd, ended: BorrowedFd<'_>) -> Result<(), T
     // Our description alone: writing to a program that does not read must not keep us from reading what it writes.
     let flags = fcntl_getfl(terminal).map_err(failed("read the flags of"))?;
     fcntl_setfl(terminal, flags | OFlags::NONBLOCK).map_err(failed("set the flags of"))?;
-    let copied = Copying { terminal, ended, sizes: sizes.as_ref(), typed: Vec::new(), input: true, over: false }.run();
+    let copied =
+        Copying { terminal, ended, sizes: sizes.as_ref(), typed: Vec::new(), input: true, over: false }.run();
     drop((sizes, raw));
     copied
 }
@@ -200,8 +201,8 @@ struct SizeWatch {
 
 impl SizeWatch {
     fn new() -> Result<Self, TerminalError> {
-        let changed =
-            eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(failed("watch the size of"))?;
+        let changed = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(failed("watch the size of"))?;
         CHANGED.store(changed.as_raw_fd(), Ordering::SeqCst);
         // SAFETY: all zeros is a valid sigaction; the handler only does what is allowed in one.
         let before = unsafe {

@@ -1,5 +1,7 @@
 //! What a hostile program in a container cannot do, and what stands behind it on the host.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::{
@@ -80,7 +82,10 @@ fn every_capability_is_gone_for_every_user() {
         assert_eq!(place.output(&place.script("exec ls /proc/self/fd")), "0\n1\n2\n3\n");
         assert_eq!(place.output(&place.container(["env"])).lines().count(), 1);
         // Processes of the host are not seen.
-        assert_eq!(place.output(&place.script("ls -d /proc/[0-9]* | wc -l")).trim().parse::<u32>().unwrap(), 4);
+        assert_eq!(
+            place.output(&place.script("ls -d /proc/[0-9]* | wc -l")).trim().parse::<u32>().unwrap(),
+            4
+        );
     });
 }
 
@@ -122,7 +127,8 @@ fn the_djship_binary_cannot_be_changed_from_inside() {
         fs_err::write(&trap, "#!/proc/self/exe probe-own-binary\n").unwrap();
         support::set_mode(&trap, 0o755);
         let report = place.run(&place.container(["/srv/trap"]));
-        let attempts: BTreeMap<String, i32> = serde_json::from_str(&report.stdout).expect(&format!("{report:?}"));
+        let attempts: BTreeMap<String, i32> =
+            serde_json::from_str(&report.stdout).expect(&format!("{report:?}"));
         // As root's it could not be opened anyway.
         assert!([libc::EROFS, libc::EACCES, libc::ETXTBSY].contains(&attempts["open"]), "{attempts:?}");
         assert_eq!(attempts["change"], libc::EROFS);

@@ -1,5 +1,7 @@
 //! Lives and deaths: signals, orphans, zombies, stopping, entering, and the starter's own end.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use djship_engine::{Container, Stdio, Streams};
@@ -23,7 +25,11 @@ struct Watch(Vec<std::os::fd::OwnedFd>);
 
 impl Watch {
     fn on(pids: &[i32]) -> Self {
-        Self(pids.iter().map(|pid| pidfd_open(Pid::from_raw(*pid).unwrap(), PidfdFlags::empty()).unwrap()).collect())
+        Self(
+            pids.iter()
+                .map(|pid| pidfd_open(Pid::from_raw(*pid).unwrap(), PidfdFlags::empty()).unwrap())
+                .collect(),
+        )
     }
 
     fn assert_all_end(&self) {
@@ -129,7 +135,11 @@ fn more_programs_can_enter() {
     as_each_user(|place| {
         let mut held = place.hold(&quiet(place, "touch /tmp/mine; echo ready; exec sleep 1000"));
         assert_eq!(held.line(), "ready");
-        let seen = place.exec(&held, &["sh", "-c", "ls /tmp; id -u; cat /proc/self/status; echo $$ >&2; exit 3"], false);
+        let seen = place.exec(
+            &held,
+            &["sh", "-c", "ls /tmp; id -u; cat /proc/self/status; echo $$ >&2; exit 3"],
+            false,
+        );
         assert_eq!(seen.code, Some(3), "{seen:?}");
         assert!(seen.stdout.starts_with("mine\n1000\n"), "{seen:?}");
         for set in ["CapPrm", "CapEff", "CapBnd"] {
@@ -157,7 +167,9 @@ fn more_programs_can_enter() {
 #[ignore = "needs root and user namespaces"]
 fn nobody_else_enters() {
     as_each_user(|place| {
-        let Ok(other) = djship_testkit::needs::user(djship_testkit::user::WITHOUT_SUBORDINATE_IDS) else { return };
+        let Ok(other) = djship_testkit::needs::user(djship_testkit::user::WITHOUT_SUBORDINATE_IDS) else {
+            return;
+        };
         if other == place.user {
             return;
         }

@@ -1,5 +1,7 @@
 //! What a program sees in its container: root, mounts, files, identity, network.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::os::unix::fs::MetadataExt as _;
@@ -12,7 +14,10 @@ use support::{Kind, Place, as_each_user};
 fn streams_and_exit_codes_come_out() {
     as_each_user(|place| {
         let report = place.run(&place.script("echo out; echo err >&2; exit 42"));
-        assert_eq!((report.code, report.stdout.as_str(), report.stderr.as_str()), (Some(42), "out\n", "err\n"));
+        assert_eq!(
+            (report.code, report.stdout.as_str(), report.stderr.as_str()),
+            (Some(42), "out\n", "err\n")
+        );
         let killed = place.run(&place.script("kill -9 $$"));
         assert_eq!(killed.code, Some(137));
         assert_eq!(killed.status, Some(djship_engine::ExitStatus::Signal(9)));
@@ -47,7 +52,8 @@ fn programs_that_cannot_run_are_told_apart() {
 #[ignore = "needs root and user namespaces"]
 fn the_root_is_read_only_and_the_usual_places_are_not() {
     as_each_user(|place| {
-        let script = "cat /etc/marker; for f in / /etc /usr /srv; do touch $f/x 2>/dev/null && echo wrote $f; done;
+        let script =
+            "cat /etc/marker; for f in / /etc /usr /srv; do touch $f/x 2>/dev/null && echo wrote $f; done;
             for f in /tmp /run /dev/shm /var/run; do touch $f/x || echo failed $f; done;
             stat -c %a /tmp /run; ls /dev; echo x > /dev/null; head -c 1 /dev/urandom | wc -c;
             readlink /dev/fd; test -w /dev/pts/ptmx || echo no ptmx; hostname; pwd";
@@ -68,7 +74,8 @@ fn an_upper_takes_the_changes() {
         for (name, volatile) in [("upper", false), ("volatile", true)] {
             let upper = place.owned_folder(name);
             let work = place.owned_folder(&format!("{name}-work"));
-            let mut container = place.script("echo new > /srv/data/file && rm /etc/marker && cat /srv/data/file");
+            let mut container =
+                place.script("echo new > /srv/data/file && rm /etc/marker && cat /srv/data/file");
             container.upper = Some(Upper { upper: upper.clone(), work, volatile });
             assert_eq!(place.output(&container), "new\n");
             let written = upper.join("srv/data/file").metadata().unwrap();
@@ -125,7 +132,8 @@ fn run_users_and_what_stands_behind_them() {
 #[ignore = "needs root and user namespaces"]
 fn a_network_of_its_own_has_only_loopback() {
     as_each_user(|place| {
-        let mut container = place.script("tail -n +3 /proc/net/dev | cut -d: -f1; cat /proc/net/if_inet6 | wc -l");
+        let mut container =
+            place.script("tail -n +3 /proc/net/dev | cut -d: -f1; cat /proc/net/if_inet6 | wc -l");
         container.network = Network::None;
         let output = place.output(&container);
         assert_eq!(output.split_whitespace().next(), Some("lo"), "{output}");

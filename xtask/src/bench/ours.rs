@@ -21,7 +21,15 @@ pub(super) struct Ours {
 impl Ours {
     /// Builds djship.
     pub(super) fn build_binary(home: PathBuf, proxy: &Proxy) -> Result<Self> {
-        run(&mut cargo(&["build", "--release", "--package", "djship-cli"]))?;
+        let mut build = cargo(&["build", "--release", "--package", "djship-cli"]);
+        // What cargo told this process about itself would make ring's build script, and all that stands on it, run again.
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+                build.env_remove(&name);
+            }
+        }
+        run(&mut build)?;
         let variables = vec![
             ("DJSHIP_DEBIAN_MIRROR", proxy.debian()),
             ("DJSHIP_DEBIAN_SECURITY_MIRROR", proxy.debian_security()),

@@ -42,21 +42,23 @@ pub(super) fn rebuild(
     Comparison { name, sides, goal }.measure(repeat)
 }
 
-/// A container of the image that does nothing and is waited for.
+/// A container of the image that does nothing and is waited for. The image has a shell, and no program `true`.
 pub(super) fn start(stage: &Stage, project: Project, repeat: Repeat) -> Result<Measured> {
     let name = "container start";
     println!("{name}");
     let project = project.name();
     let ours = Side {
         name: "djship",
-        prepare: Box::new(move || Ok(stage.ours.command(&["run", &Ours::image(project), "--", "true"]))),
+        prepare: Box::new(move || {
+            Ok(stage.ours.command(&["run", &Ours::image(project), "--", "sh", "-c", ":"]))
+        }),
     };
     let image = Builder::BuildKit.image(project);
     let docker = Side {
         name: "docker",
         // Its fastest way: no network of its own has to be made.
         prepare: Box::new(move || {
-            Ok(stage.docker.client(&["run", "--rm", "--network", "host", &image, "true"]))
+            Ok(stage.docker.client(&["run", "--rm", "--network", "host", &image, "sh", "-c", ":"]))
         }),
     };
     let goal = Some(Goal { ratio: 1.0 / 15.0, beside: None });

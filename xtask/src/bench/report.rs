@@ -115,7 +115,7 @@ const HOW: &str = "\
 - **From nothing**: djship's home is empty, or all images and caches of Docker are removed. Both sides fetch from one proxy on the
   loopback interface that has every file already; what went over the network nevertheless is told.
 - **Rebuilds**: before each run, the file is edited in that side's own copy of the project, to a content never seen before.
-- **Container start**: `djship run IMAGE -- true` beside `docker run --rm --network host IMAGE true`.
+- **Container start**: `djship run IMAGE -- sh -c :` beside `docker run --rm --network host IMAGE sh -c :`.
 - **Size**: both images are loaded into Docker; unpacked is the size that it shows, gzip the sum of all layers through `gzip -6`.
 - **Peak memory**: the high-water mark of the djship process itself, the largest of all its runs. Its children (installers, compilers, Django) are not
   in it.

@@ -56,12 +56,12 @@ pub struct Facts {
     /// `MIDDLEWARE`.
     #[serde(default)]
     pub middleware: Vec<String>,
-    /// Django's version.
+    /// Django's version; `None` when the settings do not import.
     #[serde(default)]
-    pub django_version: String,
-    /// Python's version.
+    pub django_version: Option<String>,
+    /// Python's version; `None` when the settings do not import.
     #[serde(default)]
-    pub python_version: String,
+    pub python_version: Option<String>,
     /// Whether any app has migrations.
     #[serde(default)]
     pub has_migrations: bool,

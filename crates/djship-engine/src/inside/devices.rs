@@ -113,7 +113,8 @@ pub(super) fn raise_loopback() -> Result<(), Fault> {
         *to = libc::c_char::from_ne_bytes([*from]);
     }
     let flags = libc::IFF_UP | libc::IFF_RUNNING;
-    request.ifr_ifru.ifru_flags = libc::c_short::try_from(flags).map_err(|_| at(Step::RaiseLoopback)(Errno::INVAL))?;
+    request.ifr_ifru.ifru_flags =
+        libc::c_short::try_from(flags).map_err(|_| at(Step::RaiseLoopback)(Errno::INVAL))?;
     // SAFETY: the request is valid for the call.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
     if result < 0 {

@@ -66,7 +66,8 @@ fn take_handed_on(arguments: &[OsString]) -> Result<Vec<OwnedFd>, Fault> {
     let mut taken = Vec::new();
     for argument in arguments {
         let number = argument.to_str().and_then(|text| text.parse().ok());
-        let descriptor = number.and_then(descriptors::take_over).ok_or_else(|| at(Step::StartInit)(Errno::BADF))?;
+        let descriptor =
+            number.and_then(descriptors::take_over).ok_or_else(|| at(Step::StartInit)(Errno::BADF))?;
         fcntl_setfd(&descriptor, FdFlags::CLOEXEC).map_err(at(Step::StartInit))?;
         taken.push(descriptor);
     }
@@ -129,8 +130,10 @@ pub(super) enum News {
 /// Sleeps until a signal arrives or the front is gone.
 pub(super) fn wait_for_news(signals: &OwnedFd, lifeline: BorrowedFd<'_>) -> News {
     loop {
-        let mut watched =
-            [PollFd::new(signals, PollFlags::IN), PollFd::from_borrowed_fd(lifeline.as_fd(), PollFlags::empty())];
+        let mut watched = [
+            PollFd::new(signals, PollFlags::IN),
+            PollFd::from_borrowed_fd(lifeline.as_fd(), PollFlags::empty()),
+        ];
         match poll(&mut watched, None) {
             Ok(_) => {
                 let gone = watched[1].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL);

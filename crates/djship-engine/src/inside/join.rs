@@ -8,7 +8,8 @@ use std::os::fd::AsFd as _;
 use rustix::{
     io::Errno,
     process::{
-        DumpableBehavior, Pid, PidfdFlags, WaitOptions, chdir, getpid, pidfd_open, set_dumpable_behavior, setsid, waitpid,
+        DumpableBehavior, Pid, PidfdFlags, WaitOptions, chdir, getpid, pidfd_open, set_dumpable_behavior,
+        setsid, waitpid,
     },
     thread::{CapabilitySet, ThreadNameSpaceType, move_into_thread_name_spaces},
 };
@@ -31,7 +32,8 @@ pub(super) fn run() -> Result<i32, Fault> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(at(Step::JoinNamespaces))?;
     let _ = rustix::thread::set_name(c"djship-exec");
     let pid = getpid().as_raw_nonzero().get();
-    control::send_event(descriptors::control(), &Event::Born { pid }, None).map_err(at(Step::JoinNamespaces))?;
+    control::send_event(descriptors::control(), &Event::Born { pid }, None)
+        .map_err(at(Step::JoinNamespaces))?;
     let assignment: JoinAssignment = read_assignment()?;
     let streams = workload::receive_streams()?;
     setsid().map_err(at(Step::JoinNamespaces))?;

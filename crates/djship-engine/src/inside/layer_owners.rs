@@ -98,7 +98,8 @@ fn show_as_owner(lower: &PathBuf, namespace: &OwnedFd) -> Result<(), Errno> {
         // Made by a container of the same owner; its files carry the right ids already.
         return Ok(());
     }
-    let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    let clone =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     let copy = open_tree(&folder, "", clone)?;
     let change = libc::mount_attr {
         attr_set: libc::MOUNT_ATTR_IDMAP | libc::MOUNT_ATTR_RDONLY,
@@ -146,12 +147,14 @@ fn namespace_with(uids: &str, gids: &str) -> io::Result<OwnedFd> {
         if rustix::io::read(&ready, &mut byte)? != 1 {
             return Err(Errno::PERM.into());
         }
-        std::fs::File::options().write(true).open(format!("/proc/{child}/gid_map")).and_then(|mut file| {
-            io::Write::write_all(&mut file, gids.as_bytes())
-        })?;
-        std::fs::File::options().write(true).open(format!("/proc/{child}/uid_map")).and_then(|mut file| {
-            io::Write::write_all(&mut file, uids.as_bytes())
-        })?;
+        std::fs::File::options()
+            .write(true)
+            .open(format!("/proc/{child}/gid_map"))
+            .and_then(|mut file| io::Write::write_all(&mut file, gids.as_bytes()))?;
+        std::fs::File::options()
+            .write(true)
+            .open(format!("/proc/{child}/uid_map"))
+            .and_then(|mut file| io::Write::write_all(&mut file, uids.as_bytes()))?;
         Ok(OwnedFd::from(File::open(format!("/proc/{child}/ns/user"))?))
     })();
     let _ = kill_process(pid, Signal::KILL);

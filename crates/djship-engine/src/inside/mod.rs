@@ -95,7 +95,12 @@ pub fn dispatch() {
 
 /// Reads what the front wrote, from its start: the memory file is shared by consecutive stages.
 fn read_assignment<T: DeserializeOwned>() -> Result<T, Fault> {
-    let fault = |detail: String| Fault { step: Step::ReadAssignment, subject: None, errno: None, detail: Some(detail) };
+    let fault = |detail: String| Fault {
+        step: Step::ReadAssignment,
+        subject: None,
+        errno: None,
+        detail: Some(detail),
+    };
     let copy = descriptors::assignment().try_clone_to_owned().map_err(|error| fault(error.to_string()))?;
     let mut file = File::from(copy);
     file.rewind().map_err(|error| fault(error.to_string()))?;

@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::{
     io::Errno,
     mount::{
-        FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
-        fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+        FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+        fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
     },
 };
 
@@ -45,7 +45,8 @@ impl Described {
     /// Makes it; the mount is nowhere yet.
     pub(super) fn create(&self, attributes: MountAttrFlags) -> Result<OwnedFd, Refusal> {
         fsconfig_create(self.context.as_fd()).map_err(|errno| self.refusal(errno))?;
-        fsmount(self.context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(|errno| self.refusal(errno))
+        fsmount(self.context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+            .map_err(|errno| self.refusal(errno))
     }
 
     /// The kernel leaves messages in the context, one a read, such as "e overlay: ...".

@@ -94,7 +94,8 @@ fn by_call(sources: &Opened, volatile: bool) -> Result<OwnedFd, Refusal> {
     let options = std::ffi::CString::new(options).map_err(|_| plain(Errno::INVAL))?;
     mount_call("overlay", &place, "overlay", flags, options.as_c_str()).map_err(plain)?;
     // The handle of the landing folder still leads below the new mount; going up and down again leads onto it.
-    let landing = openat(&sources.landing, "../landing", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(plain)?;
+    let landing = openat(&sources.landing, "../landing", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .map_err(plain)?;
     let copy = mount_calls::open_clone(std::os::fd::AsFd::as_fd(&landing)).map_err(plain)?;
     unmount(handle_path(&landing), UnmountFlags::DETACH).map_err(plain)?;
     Ok(copy)

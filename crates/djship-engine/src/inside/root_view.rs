@@ -90,7 +90,9 @@ fn open_place(top: &OwnedFd, target: &Path, folder: bool, make: bool) -> Result<
     }
     let names = |path: &Path| -> Vec<_> {
         let components = path.components();
-        components.filter_map(|part| if let Component::Normal(name) = part { Some(name.to_owned()) } else { None }).collect()
+        components
+            .filter_map(|part| if let Component::Normal(name) = part { Some(name.to_owned()) } else { None })
+            .collect()
     };
     let mut names = names(inside);
     let last = names.pop().ok_or(Errno::NOENT)?;
@@ -125,8 +127,9 @@ fn make_folder(parent: &OwnedFd, name: &std::ffi::OsStr) -> Result<(), Errno> {
 
 /// The container's own processes. The kernel grants this only where the host's `/proc` is fully visible.
 fn make_proc() -> Result<OwnedFd, Fault> {
-    let attributes =
-        MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let full = Described::new("proc").and_then(|proc| proc.create(attributes));
     full.or_else(|refusal| {
         // Newer kernels grant a view without the files that other container engines hide.

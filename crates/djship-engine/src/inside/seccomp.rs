@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, sock_filter,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    sock_filter,
 };
 
 /// The highest number that was reviewed (`removexattrat`); the same on every architecture since 424.
@@ -138,7 +139,8 @@ fn build(unix_sockets: bool, ptrace: bool) -> Result<BpfProgram, seccompiler::Ba
         rules.insert(libc::SYS_socketpair, datagram_pairs()?);
     }
     // Typing at a terminal in its owner's name.
-    let typing = [libc::TIOCSTI, libc::TIOCLINUX].map(|request| rule(vec![equals(1, request & 0xffff_ffff)?]));
+    let typing =
+        [libc::TIOCSTI, libc::TIOCLINUX].map(|request| rule(vec![equals(1, request & 0xffff_ffff)?]));
     rules.insert(libc::SYS_ioctl, typing.into_iter().collect::<Result<_, _>>()?);
 
     let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
@@ -157,10 +159,7 @@ fn sockets(unix_sockets: bool) -> Built<Vec<SeccompRule>> {
     let families: Vec<u64> = families.into_iter().map(|family| u64::from(family.unsigned_abs())).collect();
     let netlink = u64::from(libc::AF_NETLINK.unsigned_abs());
     let route = u64::from(libc::NETLINK_ROUTE.unsigned_abs());
-    Ok(vec![
-        none_of(0, &families)?,
-        rule(vec![equals(0, netlink)?, condition(2, SeccompCmpOp::Ne, route)?])?,
-    ])
+    Ok(vec![none_of(0, &families)?, rule(vec![equals(0, netlink)?, condition(2, SeccompCmpOp::Ne, route)?])?])
 }
 
 /// A datagram socket of a pair can be connected again, to an abstract address; a stream cannot. The kernel takes the raw kind
@@ -168,7 +167,10 @@ fn sockets(unix_sockets: bool) -> Built<Vec<SeccompRule>> {
 fn datagram_pairs() -> Built<Vec<SeccompRule>> {
     let kinds = [libc::SOCK_DGRAM, libc::SOCK_RAW].map(|kind| {
         let kind = u64::from(kind.unsigned_abs());
-        rule(vec![equals(0, u64::from(libc::AF_UNIX.unsigned_abs()))?, condition(1, SeccompCmpOp::MaskedEq(0xf), kind)?])
+        rule(vec![
+            equals(0, u64::from(libc::AF_UNIX.unsigned_abs()))?,
+            condition(1, SeccompCmpOp::MaskedEq(0xf), kind)?,
+        ])
     });
     kinds.into_iter().collect()
 }

@@ -19,7 +19,8 @@ use rustix::{
 };
 
 use super::{
-    ARGV0, Role, about, at, capabilities, executable, layer_owners, mount_calls, overlay, read_assignment, sources, user_namespace,
+    ARGV0, Role, about, at, capabilities, executable, layer_owners, mount_calls, overlay, read_assignment,
+    sources, user_namespace,
 };
 use crate::{
     assignment::Assignment,
@@ -68,7 +69,8 @@ pub(super) fn run() -> Result<i32, Fault> {
     });
     let mut trees = Vec::new();
     for ((source, read_only), descriptor) in binds.zip(&sources.binds) {
-        let tree = mount_calls::clone_tree(descriptor.as_fd(), read_only).map_err(about(Step::CloneBind, source))?;
+        let tree =
+            mount_calls::clone_tree(descriptor.as_fd(), read_only).map_err(about(Step::CloneBind, source))?;
         trees.push(tree);
     }
 
@@ -107,7 +109,8 @@ fn give_birth(binary: &OwnedFd, handed_on: &[&OwnedFd]) -> Result<(), Fault> {
         }
         pid if pid > 0 => {
             let pid = i32::try_from(pid).map_err(|_| at(Step::StartInit)(Errno::OVERFLOW))?;
-            control::send_event(descriptors::control(), &Event::Born { pid }, None).map_err(at(Step::StartInit))?;
+            control::send_event(descriptors::control(), &Event::Born { pid }, None)
+                .map_err(at(Step::StartInit))?;
             rustix::io::write(&opener, b"g").map_err(at(Step::StartInit))?;
             Ok(())
         }

@@ -62,6 +62,7 @@ fn open(workload: &Workload, caller: Option<&CallerTerminal>) -> Result<OwnedFd,
     // Where it is another user inside; otherwise it is the owner already.
     let (uid, gid) = (Uid::from_raw(workload.uid), Gid::from_raw(workload.gid));
     let _ = fchown(&terminal, Some(uid), Some(gid));
-    control::send_event(descriptors::control(), &Event::Terminal, Some(controller.as_fd())).map_err(&fault)?;
+    control::send_event(descriptors::control(), &Event::Terminal, Some(controller.as_fd()))
+        .map_err(&fault)?;
     Ok(terminal)
 }

@@ -54,9 +54,13 @@ pub(crate) fn as_each_user(test: impl Fn(&Place)) {
     for kind in [Kind::Root, Kind::Plain, Kind::Subordinate] {
         let found = match kind {
             Kind::Root => needs::root().map(|()| User::current().expect("root has a line in passwd")),
-            Kind::Plain if needs::root().is_err() => Ok(User::current().expect("users have a line in passwd")),
+            Kind::Plain if needs::root().is_err() => {
+                Ok(User::current().expect("users have a line in passwd"))
+            }
             Kind::Plain => needs::user(user::WITHOUT_SUBORDINATE_IDS),
-            Kind::Subordinate => needs::program("newuidmap").and_then(|_| needs::user(user::WITH_SUBORDINATE_IDS)),
+            Kind::Subordinate => {
+                needs::program("newuidmap").and_then(|_| needs::user(user::WITH_SUBORDINATE_IDS))
+            }
         };
         match found {
             Ok(user) => {
@@ -150,7 +154,9 @@ impl Place {
     pub(crate) fn wish(&self, more: serde_json::Value) -> String {
         let owner = (self.kind == Kind::Root).then(|| self.owner());
         let mut wish = serde_json::json!({"scratch": self.path("scratch"), "owner": owner});
-        let (Some(wish_fields), serde_json::Value::Object(more)) = (wish.as_object_mut(), more) else { unreachable!() };
+        let (Some(wish_fields), serde_json::Value::Object(more)) = (wish.as_object_mut(), more) else {
+            unreachable!()
+        };
         wish_fields.extend(more);
         wish.to_string()
     }
@@ -250,7 +256,8 @@ pub(crate) fn descendants(pid: i32) -> Vec<i32> {
     let mut found = vec![pid];
     let mut next = 0;
     while let Some(pid) = found.get(next).copied() {
-        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let children =
+            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         found.extend(children.split_whitespace().map(|child| child.parse::<i32>().unwrap()));
         next += 1;
     }

@@ -6,6 +6,7 @@
 //! engine-trial exec           one more program in a running container; a report in JSON
 //! engine-trial terminal       the same, connected with this process' own terminal
 //! engine-trial storm COUNT    that many containers from eight busy threads
+//! engine-trial doctor         the examination of the host, its scratch folder taken for the store
 //! engine-trial probe ...      what a hostile program inside would try
 //! ```
 //!
@@ -23,8 +24,8 @@ use std::{
 };
 
 use djship_engine::{
-    CaptureError, CaptureLimits, Container, ContainerRecord, Engine, Exec, HostOwner, Output, Running, Signal, StartError,
-    Stdio, Streams,
+    CaptureError, CaptureLimits, Container, ContainerRecord, Engine, Exec, HostOwner, Output, Running,
+    Signal, StartError, Stdio, Streams,
 };
 use serde::Deserialize;
 
@@ -73,6 +74,7 @@ fn main() -> Result<(), Failure> {
         Some("exec") => exec(),
         Some("terminal") => terminal(),
         Some("storm") => storm(arguments.get(1).ok_or("how many?")?.parse()?),
+        Some("doctor") => doctor(),
         Some("probe") => {
             println!("{}", probe::run(&arguments[1..]));
             Ok(())
@@ -88,7 +90,7 @@ fn main() -> Result<(), Failure> {
 fn run() -> Result<(), Failure> {
     let wish = Wish::read()?;
     let engine = wish.engine();
-    let limits = CaptureLimits { bytes: 1 << 20, time: Duration::from_secs(60) };
+    let limits = CaptureLimits { bytes: 1 << 20, time: Duration::from_mins(1) };
     report(match engine.run_captured(wish.container()?, limits) {
         Ok(output) => Ok(output),
         Err(CaptureError::Start(error)) => Err(error),
@@ -175,6 +177,16 @@ fn terminal() -> Result<(), Failure> {
     std::process::exit(status.code());
 }
 
+fn doctor() -> Result<(), Failure> {
+    let subject = djship_engine::doctor::Subject {
+        store: Wish::read()?.scratch,
+        binary: "/usr/bin/djship".into(),
+        tool_path: vec!["/usr/bin".into()],
+    };
+    println!("{}", serde_json::to_string(&djship_engine::doctor::examine(&subject))?);
+    Ok(())
+}
+
 fn storm(count: usize) -> Result<(), Failure> {
     let wish = Wish::read()?;
     let (engine, container) = (wish.engine(), wish.container()?);
@@ -194,13 +206,15 @@ fn storm(count: usize) -> Result<(), Failure> {
                     let own = (number..count).step_by(8);
                     own.filter_map(|_| {
                         let outcome = engine.start(container).map(|mut running| running.wait());
-                        (!matches!(&outcome, Ok(Ok(status)) if status.success())).then(|| format!("{outcome:?}"))
+                        (!matches!(&outcome, Ok(Ok(status)) if status.success()))
+                            .then(|| format!("{outcome:?}"))
                     })
                     .collect()
                 })
             })
             .collect();
-        let failures = starters.into_iter().flat_map(|starter| starter.join().unwrap_or_else(|_| vec!["panic".into()]));
+        let failures =
+            starters.into_iter().flat_map(|starter| starter.join().unwrap_or_else(|_| vec!["panic".into()]));
         let failures = failures.collect();
         stop.store(true, Ordering::Relaxed);
         failures

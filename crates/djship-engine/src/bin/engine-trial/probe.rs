@@ -105,7 +105,15 @@ fn devices(attempts: &mut Attempts) {
     let null = 0x103_u64;
     let at = libc::AT_FDCWD;
     attempt!(attempts, "mknod_char", libc::SYS_mknodat, at, c"/tmp/c".as_ptr(), libc::S_IFCHR | 0o600, null);
-    attempt!(attempts, "mknod_block", libc::SYS_mknodat, at, c"/tmp/b".as_ptr(), libc::S_IFBLK | 0o600, 0x800_u64);
+    attempt!(
+        attempts,
+        "mknod_block",
+        libc::SYS_mknodat,
+        at,
+        c"/tmp/b".as_ptr(),
+        libc::S_IFBLK | 0o600,
+        0x800_u64
+    );
     attempt!(attempts, "mknod_whiteout", libc::SYS_mknodat, at, c"/tmp/w".as_ptr(), libc::S_IFCHR, 0);
     attempt!(attempts, "mknod_fifo", libc::SYS_mknodat, at, c"/tmp/f".as_ptr(), libc::S_IFIFO | 0o600, 0);
     attempt!(attempts, "type_at_terminal", libc::SYS_ioctl, 0, libc::TIOCSTI, c"x".as_ptr());
@@ -117,9 +125,20 @@ fn sockets(attempts: &mut Attempts, abstract_name: &str) {
     attempt!(attempts, "socket_packet", libc::SYS_socket, libc::AF_PACKET, libc::SOCK_DGRAM, 0);
     attempt!(attempts, "socket_vsock", libc::SYS_socket, libc::AF_VSOCK, libc::SOCK_STREAM, 0);
     attempt!(attempts, "socket_alg", libc::SYS_socket, libc::AF_ALG, libc::SOCK_SEQPACKET, 0);
-    attempt!(attempts, "netlink_route", libc::SYS_socket, libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE);
+    attempt!(
+        attempts,
+        "netlink_route",
+        libc::SYS_socket,
+        libc::AF_NETLINK,
+        libc::SOCK_RAW,
+        libc::NETLINK_ROUTE
+    );
     attempt!(attempts, "netlink_uevent", libc::SYS_socket, libc::AF_NETLINK, libc::SOCK_RAW, 15);
-    for (name, kind) in [("pair_stream", libc::SOCK_STREAM), ("pair_datagram", libc::SOCK_DGRAM), ("pair_raw", libc::SOCK_RAW)] {
+    for (name, kind) in [
+        ("pair_stream", libc::SOCK_STREAM),
+        ("pair_datagram", libc::SOCK_DGRAM),
+        ("pair_raw", libc::SOCK_RAW),
+    ] {
         let mut pair = [0; 2];
         // SAFETY: the array has room for two descriptors.
         let result = call(|| unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, pair.as_mut_ptr()) }.into());
@@ -130,7 +149,8 @@ fn sockets(attempts: &mut Attempts, abstract_name: &str) {
 
 fn connect_abstract(name: &str) -> i32 {
     use std::os::{linux::net::SocketAddrExt as _, unix::net};
-    let outcome = net::SocketAddr::from_abstract_name(name).and_then(|address| net::UnixStream::connect_addr(&address));
+    let outcome =
+        net::SocketAddr::from_abstract_name(name).and_then(|address| net::UnixStream::connect_addr(&address));
     outcome.err().map_or(0, |error| error.raw_os_error().unwrap_or(-1))
 }
 
@@ -139,7 +159,9 @@ fn others(attempts: &mut Attempts, host_pid: i32) {
     attempt!(attempts, "ptrace", libc::SYS_ptrace, libc::PTRACE_TRACEME, 0, 0, 0);
     attempt!(attempts, "process_vm_readv", libc::SYS_process_vm_readv, 1, 0, 0, 0, 0, 0);
     attempt!(attempts, "pidfd_getfd", libc::SYS_pidfd_getfd, 0, 0, 0);
-    for (name, path) in [("init_binary", "/proc/1/exe"), ("init_root", "/proc/1/root"), ("init_handle", "/proc/1/fd/1")] {
+    for (name, path) in
+        [("init_binary", "/proc/1/exe"), ("init_root", "/proc/1/root"), ("init_handle", "/proc/1/fd/1")]
+    {
         let outcome = std::fs::read_link(path);
         attempts.insert(name, outcome.err().map_or(0, |error| error.raw_os_error().unwrap_or(-1)));
     }
