@@ -15,7 +15,7 @@ use ui::{Console, Volume};
 
 fn main() {
     // Containers are this same program, executed again: before anything else starts a thread.
-    djship_engine::dispatch();
+    djship_engine::dispatch(std::env::args_os());
     let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
     std::process::exit(run(&cli));
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use djship_engine::{Container, Engine, HostOwner, Network};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    djship_engine::dispatch();
+    djship_engine::dispatch(std::env::args_os());
     let mut arguments = std::env::args().skip(1);
     let root = arguments.next().ok_or("usage: start_latency ROOT [COUNT]")?;
     let count: usize = arguments.next().map_or(Ok(50), |text| text.parse())?;

@@ -97,8 +97,8 @@ impl Source {
     }
 }
 
-/// Finds the files that only tests use: everything in `tests/`, `benches/` and `examples/` of a crate, modules called `tests`, and
-/// modules that are declared under `#[cfg(test)]`.
+/// Finds the files that only tests use: everything in `tests/`, `benches/`, `examples/` and `src/bin/` of a crate (a program beside
+/// a library is there to try it out), modules called `tests`, and modules that are declared under `#[cfg(test)]`.
 fn mark_test_only(sources: &mut [Source]) {
     let mut test_only = BTreeSet::new();
     for source in sources.iter().filter(|source| source.is_rust()) {
@@ -121,6 +121,7 @@ fn is_test_only(source: &Source, test_only_modules: &BTreeSet<String>) -> bool {
     };
     source.crate_name().is_some()
         && (matches!(parts.next(), Some("tests" | "benches" | "examples"))
+            || source.path.contains("/src/bin/")
             || parts.any(|part| part == "tests")
             || test_only_modules.iter().any(is_below))
 }
@@ -160,9 +161,10 @@ mod tests {
             ("crates/djship-deb/src/a/tests.rs", ""),
             ("crates/djship-deb/tests/archive.rs", ""),
             ("crates/djship-deb/examples/closure.rs", ""),
+            ("crates/djship-engine/src/bin/trial/main.rs", ""),
         ]);
         let test_only: Vec<bool> = sources.iter().map(|source| source.is_test_only).collect();
-        assert_eq!(test_only, [false, true, true, false, true, true, true]);
+        assert_eq!(test_only, [false, true, true, false, true, true, true, true]);
         assert_eq!(sources[0].crate_name(), Some("djship-deb"));
         assert!(!sources[0].shipped_code().contains("x!"));
         assert!(sources[0].shipped_code().starts_with("mod a;"));

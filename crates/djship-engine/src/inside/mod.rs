@@ -19,7 +19,7 @@ mod terminal;
 mod user_namespace;
 mod workload;
 
-use std::{fs::File, io::Seek as _, path::Path};
+use std::{ffi::OsString, fs::File, io::Seek as _, path::Path};
 
 use rustix::io::Errno;
 use serde::de::DeserializeOwned;
@@ -58,11 +58,10 @@ impl Role {
 }
 
 /// Plays its part when this process is a re-execution by [`crate::Engine`], and never returns then; otherwise it returns at
-/// once.
+/// once. `arguments` are the process' own, `std::env::args_os()`.
 ///
 /// Must be the first call in `main`, before anything starts a thread, opens a file or installs a signal handler.
-pub fn dispatch() {
-    let mut arguments = std::env::args_os();
+pub fn dispatch(mut arguments: impl Iterator<Item = OsString>) {
     if arguments.next().is_none_or(|name| name != ARGV0) {
         return;
     }

@@ -66,7 +66,7 @@ impl Wish {
 }
 
 fn main() -> Result<(), Failure> {
-    djship_engine::dispatch();
+    djship_engine::dispatch(std::env::args_os());
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("run") => run(),
