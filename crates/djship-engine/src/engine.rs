@@ -24,8 +24,8 @@ use crate::{
     identity,
     inside::{ARGV0, Role},
     mount_points,
-    running::{Process, Running},
-    scratch::ScratchFolder,
+    running::{Folders, Process, Running},
+    scratch::{ScratchFolder, WorkFolder},
     streams::{self, Prepared},
 };
 
@@ -71,10 +71,12 @@ impl Engine {
         for lower in &container.lowers {
             lowers.push(canonical(lower)?);
         }
+        let mut work = None;
         let mut upper = container.upper.clone();
         if let Some(upper) = &mut upper {
             upper.upper = canonical(&upper.upper)?;
             upper.work = canonical(&upper.work)?;
+            work = Some(WorkFolder::new(&upper.work));
         }
         let owner = identity.owner;
         let own_network = container.network == Network::None;
@@ -93,7 +95,8 @@ impl Engine {
         let streams = if container.tty { crate::container::Streams::NULL } else { container.stdio };
         let prepared = streams::prepare(streams)?;
         let process = launch(Path::new(OWN_BINARY), Role::Stage, &assignment, prepared, container.tty)?;
-        Ok(Running::new(process, Some(scratch), owner, workload))
+        let folders = Folders { _scratch: Some(scratch), _work: work };
+        Ok(Running::new(process, folders, owner, workload))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     error::StartError,
     inside::Role,
     record::{ContainerRecord, RecordError, parse_start_time},
-    running::Running,
+    running::{Folders, Running},
     streams,
 };
 
@@ -92,7 +92,7 @@ impl Engine {
         // PID 1's own binary: it speaks the same dialect, and is the copy that nobody inside can write to.
         let binary = format!("/proc/self/fd/{}/exe", process.as_raw_fd());
         let process = launch(Path::new(&binary), Role::Join, &assignment, prepared, exec.tty)?;
-        Ok(Running::new(process, None, record.owner, workload))
+        Ok(Running::new(process, Folders::default(), record.owner, workload))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     control::{self, Event},
     error::{ExitStatus, WaitError},
     record::{ContainerRecord, RecordError},
-    scratch::ScratchFolder,
+    scratch::{ScratchFolder, WorkFolder},
     streams::Ours,
 };
 
@@ -28,17 +28,19 @@ pub struct Running {
     owner: (u32, u32),
     workload: Workload,
     // After the process: the kernel looks at it until the mounts are gone.
-    _scratch: Option<ScratchFolder>,
+    _folders: Folders,
+}
+
+/// Folders that are tidied up after the container.
+#[derive(Debug, Default)]
+pub(crate) struct Folders {
+    pub(crate) _scratch: Option<ScratchFolder>,
+    pub(crate) _work: Option<WorkFolder>,
 }
 
 impl Running {
-    pub(crate) fn new(
-        process: Process,
-        scratch: Option<ScratchFolder>,
-        owner: (u32, u32),
-        workload: Workload,
-    ) -> Self {
-        Self { process, owner, workload, _scratch: scratch }
+    pub(crate) fn new(process: Process, folders: Folders, owner: (u32, u32), workload: Workload) -> Self {
+        Self { process, owner, workload, _folders: folders }
     }
 
     /// The container's PID 1 (for [`crate::Exec`], the helper that waits for the program), as this process sees it.

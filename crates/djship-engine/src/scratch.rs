@@ -67,3 +67,28 @@ impl Drop for ScratchFolder {
         let _ = fs_err::remove_dir_all(&self.path);
     }
 }
+
+/// What the kernel leaves in an overlay's work folder: a folder that its own owner cannot look into, and that ordinary
+/// clean-up therefore stumbles over. Removed when the container is over, so the caller can delete its folders or use them again.
+#[derive(Debug)]
+pub(crate) struct WorkFolder(PathBuf);
+
+impl WorkFolder {
+    pub(crate) fn new(work: &Path) -> Self {
+        Self(work.to_owned())
+    }
+}
+
+impl Drop for WorkFolder {
+    fn drop(&mut self) {
+        for name in ["work", "index"] {
+            let path = self.0.join(name);
+            if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+                let _ = fs_err::set_permissions(&path, PermissionsExt::from_mode(0o700));
+                let _ = fs_err::remove_dir_all(&path);
+            }
+        }
+        // The mark of a volatile overlay, which would forbid the next one.
+        let _ = fs_err::remove_dir_all(self.0.join("incompat"));
+    }
+}

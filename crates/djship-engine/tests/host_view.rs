@@ -76,10 +76,17 @@ fn an_upper_takes_the_changes() {
             let work = place.owned_folder(&format!("{name}-work"));
             let mut container =
                 place.script("echo new > /srv/data/file && rm /etc/marker && cat /srv/data/file");
-            container.upper = Some(Upper { upper: upper.clone(), work, volatile });
+            container.upper = Some(Upper { upper: upper.clone(), work: work.clone(), volatile });
             assert_eq!(place.output(&container), "new\n");
             let written = upper.join("srv/data/file").metadata().unwrap();
             assert_eq!((written.uid(), written.gid()), (place.owner().uid, place.owner().gid));
+            container.argv[2] = "cat /srv/data/file; test -e /etc/marker || echo gone".to_owned();
+            assert_eq!(place.output(&container), "new\ngone\n", "the changes are there the next time");
+            assert_eq!(
+                fs_err::read_dir(&work).unwrap().count(),
+                0,
+                "the work folder can be removed by anybody"
+            );
             assert!(place.root().join("etc/marker").exists(), "the layer below is untouched");
             assert!(!upper.join("proc").exists() && !upper.join("tmp").exists());
         }

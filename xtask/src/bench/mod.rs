@@ -6,7 +6,7 @@
 //! | [`proxy`], [`upstream`], [`links`] | the loopback proxy that both sides fetch from |
 //! | [`ours`], [`docker`], [`stage`] | the two sides, set up |
 //! | [`nothing`], [`rebuild`], [`size`] | the rows of the table |
-//! | [`measure`], [`compare`] | one number for one command, and several commands in turns |
+//! | [`mod@measure`], [`compare`] | one number for one command, and several commands in turns |
 //! | [`table`], [`report`] | what is printed and written |
 
 mod compare;

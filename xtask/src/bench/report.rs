@@ -61,10 +61,11 @@ impl Report {
         );
         text.push_str(&table::markdown(&self.rows));
         let rounds = |count: u32| if count == 1 { "1 run".to_owned() } else { format!("{count} runs") };
+        let from_nothing = self.network.map(|_| format!("{} from nothing, ", rounds(self.long_rounds)));
         let _ = write!(
             text,
-            "\nMedians of whole processes: {} from nothing, {} of everything else after {} not counted.",
-            rounds(self.long_rounds),
+            "\nMedians of whole processes: {}{} of each rebuild and start, after {} not counted.",
+            from_nothing.unwrap_or_default(),
             rounds(self.repeat.runs),
             rounds(self.repeat.warm_up),
         );

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use djship_django::build::{BuildOptions, Built, build};
 use djship_django::running::first_look::FirstLook;
-use djship_django::running::{self, Mount, RunOptions};
+use djship_django::running::{self, Mount, RunOptions, Runnable};
 use djship_django::tools::Tools;
 use djship_engine::{ExitStatus, Running, Stdio, Streams};
-use djship_oci::{Image, ImageStore};
+use djship_oci::ImageStore;
 
 use super::background;
 use super::build::{is_folder, summary};
 use crate::args::{Cli, RunArgs};
+use crate::env;
 use crate::errors::{self, Kind, Report};
 use crate::host::{self, Workshop};
 use crate::interrupt::Interrupts;
@@ -43,18 +44,13 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs, console: &Console) -> Result<i32, R
         reporter: console,
     };
     let Some(folder) = folder else {
-        let image = ImageStore::new(&workshop.store)
-            .find(&args.what)
-            .and_then(djship_oci::records::StoredImage::open)
-            .map_err(|error| {
-                Report::new(Kind::User, error.to_string())
-                    .causes(&error)
-                    .hint("See what there is: djship images")
-            })?;
+        let image = ImageStore::new(&workshop.store).find(&args.what).map_err(|error| {
+            Report::new(Kind::User, error.to_string()).causes(&error).hint("See what there is: djship images")
+        })?;
         if options.name.is_empty() {
             options.name.clone_from(&args.what);
         }
-        return serve(&tools, &image, &options, args, console);
+        return serve(&tools, &image.into(), &options, args, console);
     };
     let built = build(&tools, &folder, &BuildOptions { name: None, check: true })
         .map_err(|error| errors::build(&error))?;
@@ -65,7 +61,7 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs, console: &Console) -> Result<i32, R
     if args.first_look {
         first_look(&tools, &built, options, args, console)
     } else {
-        serve(&tools, &built.image, &options, args, console)
+        serve(&tools, &Runnable::from(&built.image), &options, args, console)
     }
 }
 
@@ -78,6 +74,7 @@ fn first_look(
     console: &Console,
 ) -> Result<i32, Report> {
     console.heading("First look (for this run only)");
+    let image = Runnable::from(&built.image);
     let look = FirstLook::prepare(tools, built, &options.env).map_err(|error| errors::first_look(&error))?;
     let names: Vec<_> = look.env.keys().filter(|name| *name != "DJSHIP_TRY").cloned().collect();
     if let Some(address) = look.database_address() {
@@ -98,8 +95,8 @@ fn first_look(
     let migrated = if built.facts.has_migrations && args.command.is_empty() {
         console.line("Migrating");
         let migrate = RunOptions { command: vec!["migrate".to_owned()], ..options.clone() };
-        let lines = running::first_look::migrate(tools, &built.image, &migrate)
-            .map_err(|error| errors::run(&error))?;
+        let lines =
+            running::first_look::migrate(tools, &image, &migrate).map_err(|error| errors::run(&error))?;
         lines.map(|lines| {
             lines.iter().fold(Report::new(Kind::User, "cannot migrate the database"), |report, line| {
                 report.line(line)
@@ -110,7 +107,7 @@ fn first_look(
     };
     let code = match migrated {
         Some(report) => Err(report),
-        None => serve(tools, &built.image, &options, args, console),
+        None => serve(tools, &image, &options, args, console),
     };
     look.end();
     code
@@ -119,7 +116,7 @@ fn first_look(
 /// Runs the container until it ends or is interrupted.
 fn serve(
     tools: &Tools<'_>,
-    image: &Image,
+    image: &Runnable,
     options: &RunOptions,
     args: &RunArgs,
     console: &Console,
@@ -240,7 +237,12 @@ fn mount(text: &str) -> Result<Mount, Report> {
         [source, target] | [source, target, "rw"] => (source, target, false),
         _ => return Err(wrong("it is not SOURCE:TARGET")),
     };
-    let source = std::path::absolute(source).map_err(|error| wrong(&error.to_string()))?;
+    // As in Docker: a plain word is a volume of that name, kept with everything else.
+    let source = if source.contains('/') {
+        std::path::absolute(source).map_err(|error| wrong(&error.to_string()))?
+    } else {
+        env::home(rustix::process::geteuid().is_root()).join("volumes/named").join(source)
+    };
     if !Path::new(target).is_absolute() {
         return Err(wrong("the target is not absolute"));
     }
@@ -274,6 +276,7 @@ mod tests {
             (found.source.to_str(), found.target.to_str(), found.read_only),
             (Some("/data"), Some("/app/media"), true)
         );
+        assert!(mount("uploads:/app/media").unwrap().source.ends_with("volumes/named/uploads"));
         for text in ["/data", "/data:media", "/a:/b:zz"] {
             assert!(mount(text).is_err(), "{text}");
         }

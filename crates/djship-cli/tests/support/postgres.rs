@@ -51,6 +51,11 @@ impl Postgres {
         Ok(Self { port, server: Some(server), _folder: folder })
     }
 
+    /// Where it listens on 127.0.0.1.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// `DATABASE_URL=...` for `djship run -e`.
     pub(crate) fn variable(&self) -> String {
         format!("DATABASE_URL=postgres://polls:any@127.0.0.1:{}/polls", self.port)

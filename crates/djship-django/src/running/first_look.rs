@@ -6,10 +6,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use djship_engine::{Stdio, Streams};
-use djship_oci::Image;
 use djship_store::TempDir;
 
-use super::{RunError, RunOptions};
+use super::{RunError, RunOptions, Runnable};
 use crate::base::{BaseError, Roots};
 use crate::build::Built;
 use crate::child;
@@ -150,7 +149,7 @@ fn wants_postgres(facts: &Facts, database: &Database) -> bool {
 /// Migrates the database with a one-off container; the last lines of it when it fails.
 pub fn migrate(
     tools: &Tools<'_>,
-    image: &Image,
+    image: &Runnable,
     options: &RunOptions,
 ) -> Result<Option<Vec<String>>, RunError> {
     let mut container = super::container(tools, image, options)?;

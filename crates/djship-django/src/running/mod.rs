@@ -9,7 +9,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use djship_engine::{Container, Network, RunUser};
+use djship_oci::records::StoredImage;
 use djship_oci::{Image, ImageConfig};
+use djship_store::saved::BYTES;
 
 pub use ports::Holder;
 pub use volumes::remove as remove_volumes;
@@ -40,6 +42,30 @@ pub struct RunOptions {
     pub hosts: Vec<(IpAddr, String)>,
     /// Where the container's volumes are, when they are thrown away with it.
     pub volumes: Option<PathBuf>,
+}
+
+/// What of an image is needed to run it: no tree is read.
+#[derive(Debug, Clone)]
+pub struct Runnable {
+    /// How its containers run.
+    pub config: ImageConfig,
+    /// The folders of its layers as an overlay takes them, topmost first.
+    pub lowers: Vec<PathBuf>,
+}
+
+impl From<&Image> for Runnable {
+    fn from(image: &Image) -> Self {
+        Self { config: image.config.clone(), lowers: mounted(image) }
+    }
+}
+
+impl From<StoredImage> for Runnable {
+    fn from(image: StoredImage) -> Self {
+        Self {
+            config: image.config,
+            lowers: image.layers.iter().rev().map(|layer| layer.folder.join(BYTES)).collect(),
+        }
+    }
 }
 
 /// A folder of the host, or a named volume, in the container.
@@ -97,14 +123,15 @@ pub enum RunError {
 const OWN_COMMANDS: &[&str] = &["web", "worker", "beat", "release", "migrate"];
 
 /// The container of an image with these options.
-pub fn container(tools: &Tools<'_>, image: &Image, options: &RunOptions) -> Result<Container, RunError> {
+pub fn container(tools: &Tools<'_>, image: &Runnable, options: &RunOptions) -> Result<Container, RunError> {
     let config = &image.config;
     let command = if options.command.is_empty() { &config.command } else { &options.command };
     let serves = command.first().is_some_and(|first| first == "web");
     if serves {
         ports::check_free(options.publish)?;
     }
-    let mut container = Container::new(mounted(image), config.entrypoint.iter().chain(command).cloned());
+    let mut container =
+        Container::new(image.lowers.iter().cloned(), config.entrypoint.iter().chain(command).cloned());
     container.network = Network::Host;
     container.user = options.user.map_or_else(|| user(config), Ok)?;
     container.cwd =

@@ -5,17 +5,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use djship_engine::{Container, Upper};
-use djship_oci::Image;
 
-use super::{RunError, RunOptions};
+use super::{RunError, RunOptions, Runnable};
 use crate::application::layer::OPEN_FOLDERS;
-use crate::build::mounted;
 use crate::tools::Tools;
 
 /// Adds the image's volumes and the mounts that were asked for. A volume of the image begins with what the image has there.
 pub(super) fn mount(
     tools: &Tools<'_>,
-    image: &Image,
+    image: &Runnable,
     options: &RunOptions,
     container: &mut Container,
 ) -> Result<(), RunError> {
@@ -80,12 +78,12 @@ pub fn remove(tools: &Tools<'_>, name: &str) -> Result<(), RunError> {
 }
 
 /// Makes a volume: in a temporary place first, so that half a volume never has the name.
-fn fill(tools: &Tools<'_>, image: &Image, target: &str, place: &Path) -> io::Result<()> {
+fn fill(tools: &Tools<'_>, image: &Runnable, target: &str, place: &Path) -> io::Result<()> {
     let work = tools.store.temp_dir("volume").map_err(io::Error::other)?;
     let fresh = work.path().join("volume");
     fs_err::create_dir_all(&fresh)?;
     own(tools, &fresh)?;
-    for layer in mounted(image).iter().rev() {
+    for layer in image.lowers.iter().rev() {
         copy_into(tools, &layer.join(target.trim_start_matches('/')), &fresh)?;
     }
     if let Some(parent) = place.parent() {

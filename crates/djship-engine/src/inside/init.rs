@@ -87,15 +87,16 @@ fn withdraw(one_user: bool) -> Result<(), Fault> {
 /// Watches until the program has ended or the front is gone; returns this process' exit code.
 fn watch(child: &Child, signals: &OwnedFd, caller_terminal: Option<&CallerTerminal>) -> i32 {
     let lifeline = descriptors::control();
+    // Whichever is seen first: when the front is killed, its end of the program's terminal goes, too, and may end the program.
+    let restore = || caller_terminal.map_or((), CallerTerminal::restore);
     loop {
         if let Some(status) = collect(child) {
+            restore();
             let _ = control::send_event(lifeline, &Event::Ended(status), None);
             return status.code();
         }
         if wait_for_news(signals, lifeline) == News::FrontGone {
-            if let Some(terminal) = caller_terminal {
-                terminal.restore();
-            }
+            restore();
             return ABANDONED;
         }
         while let Some(signal) = signals::next(signals) {

@@ -17,7 +17,9 @@ use rustix::{
 use super::{
     at, capabilities,
     init::{News, wait_for_news},
-    read_assignment, signals, terminal, user_namespace,
+    read_assignment, signals,
+    terminal::{self, CallerTerminal},
+    user_namespace,
     workload::{self, Outcome},
 };
 use crate::{
@@ -53,10 +55,12 @@ pub(super) fn run() -> Result<i32, Fault> {
     control::send_event(descriptors::control(), &Event::Started, None).map_err(at(Step::JoinNamespaces))?;
 
     let lifeline = descriptors::control();
+    let restore = || caller_terminal.as_ref().map_or((), CallerTerminal::restore);
     loop {
         match waitpid(Pid::from_raw(child.pid()), WaitOptions::NOHANG) {
             Ok(Some((_, status))) => {
                 if let Some(status) = workload::translate(status) {
+                    restore();
                     let _ = control::send_event(lifeline, &Event::Ended(status), None);
                     return Ok(status.code());
                 }
@@ -66,9 +70,7 @@ pub(super) fn run() -> Result<i32, Fault> {
         }
         if wait_for_news(&signals, lifeline) == News::FrontGone {
             signals::send(child.pid(), libc::SIGKILL);
-            if let Some(terminal) = &caller_terminal {
-                terminal.restore();
-            }
+            restore();
             return Ok(128 + libc::SIGKILL);
         }
         while let Some(signal) = signals::next(&signals) {

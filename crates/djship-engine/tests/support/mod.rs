@@ -256,8 +256,7 @@ pub(crate) fn descendants(pid: i32) -> Vec<i32> {
     let mut found = vec![pid];
     let mut next = 0;
     while let Some(pid) = found.get(next).copied() {
-        let children =
-            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let children = fs_err::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         found.extend(children.split_whitespace().map(|child| child.parse::<i32>().unwrap()));
         next += 1;
     }
