@@ -38,7 +38,7 @@ fn build_from_nothing(user: &User, mirror: &DebianMirror) -> Result<(Layout, tem
     let said = format!("{}{}", output.stdout, output.stderr);
     ensure!(said.contains("No wheel for psycopg2"), "nothing was compiled\n{output}");
     ensure!(store::unfinished(djship.home()).is_empty(), "{:?}", store::unfinished(djship.home()));
-    store::verify(djship.home())?;
+    timed("looking at the store", || store::verify(djship.home()))?;
     // Nothing of root's is in an ordinary user's store, and the image has no trace of who made it.
     let layout = Layout::read(&folder)?;
     let id = layout.id.trim_start_matches("sha256:").get(..12).context("a short id")?.to_owned();

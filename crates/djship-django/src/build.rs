@@ -13,6 +13,7 @@ use crate::bytecode::BytecodeError;
 use crate::context::libraries::{self, LibrariesError};
 use crate::context::{self, ContextError};
 use crate::facts::{self, Facts, FactsError};
+use crate::ground::Ground;
 use crate::image::check::{self, CheckError};
 use crate::image::image_config;
 use crate::plan::{Plan, PlanError};
@@ -133,16 +134,16 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
     let snapshot = Snapshot::take(&project.folder, tools.store)?;
     let runtime =
         lowers([Some(installed.laid.fs()), found.as_ref().map(Layer::bytes_dir), Some(base.bytes_dir())]);
-    let mut facts = facts::ask(tools, &plan, &snapshot, &runtime, &installed.key)?;
+    let ground = Ground { plan: &plan, snapshot: &snapshot, lowers: &runtime, layers: &installed.key };
+    let mut facts = facts::ask(tools, &ground)?;
     facts.postgres_driver = installed.has_any(&["psycopg", "psycopg2", "psycopg2-binary"]);
 
     tools.reporter.stage(Stage::Context);
     tools.reporter.note(Note::LeftOut(&snapshot.left_out));
-    let collected = statics::collect(tools, &plan, &facts, &snapshot, &runtime, &installed.key)?;
+    let collected = statics::collect(tools, &ground, &facts)?;
     let serving = serving::choose(&plan, &facts, &installed.distributions, collected.is_some())?;
     let dependencies = context::dependencies(tools, &plan, &roots, &installed, &serving, &runtime)?;
-    let application =
-        context::application(tools, &plan, &facts, &snapshot, &serving, collected, &runtime, &installed.key)?;
+    let application = context::application(tools, &ground, &facts, &serving, collected)?;
 
     tools.reporter.stage(Stage::Image);
     let config = image_config(&plan, &facts);
@@ -156,7 +157,7 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
     let whole = whole(&image);
     let proof = check::look(tools, &whole)?;
     if options.check {
-        check::start(tools, &plan, &facts, &image, &snapshot, &installed.distributions)?;
+        check::start(tools, &ground, &facts, &image, &installed.distributions)?;
     }
     djship_oci::ImageStore::new(tools.store).save(&image, std::slice::from_ref(&name))?;
     let summary = Summary {

@@ -10,6 +10,7 @@ mod bytecode;
 mod child;
 pub mod context;
 pub mod facts;
+pub mod ground;
 pub mod image;
 mod kept;
 pub mod laid;

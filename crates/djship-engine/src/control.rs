@@ -78,7 +78,12 @@ pub(crate) fn receive_event(
 ) -> Result<Option<(Event, Option<OwnedFd>)>, Errno> {
     let mut buffer = vec![0_u8; MESSAGE_LIMIT];
     let flags = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
-    let (length, mut descriptors) = match receive(socket, &mut buffer, flags) {
+    let mut received = receive(socket, &mut buffer, flags);
+    if matches!(received, Err(Errno::CONNRESET)) {
+        // The other side closed without having read all of ours. Reported once, and before what it has sent.
+        received = receive(socket, &mut buffer, flags);
+    }
+    let (length, mut descriptors) = match received {
         Ok(received) => received,
         Err(Errno::AGAIN | Errno::CONNRESET) => return Ok(None),
         Err(errno) => return Err(errno),
@@ -117,4 +122,32 @@ fn receive(
         }
     }
     Ok((message.bytes, descriptors))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_and_descriptors_cross() {
+        let (ours, theirs) = pair().unwrap();
+        send_descriptors(ours.as_fd(), &[ours.as_fd(), theirs.as_fd()]).unwrap();
+        assert_eq!(receive_descriptors(theirs.as_fd()).unwrap().len(), 2);
+        send_event(theirs.as_fd(), &Event::Ended(ExitStatus::Code(7)), None).unwrap();
+        let (event, descriptor) = receive_event(ours.as_fd(), false).unwrap().unwrap();
+        assert!(matches!(event, Event::Ended(ExitStatus::Code(7))) && descriptor.is_none());
+        assert!(receive_event(ours.as_fd(), false).unwrap().is_none(), "nothing more yet");
+        drop(theirs);
+        assert!(receive_event(ours.as_fd(), true).unwrap().is_none(), "the end");
+    }
+
+    #[test]
+    fn last_words_are_heard_when_ours_were_not() {
+        let (ours, theirs) = pair().unwrap();
+        send_descriptors(ours.as_fd(), &[]).unwrap();
+        send_event(theirs.as_fd(), &Event::Started, None).unwrap();
+        drop(theirs);
+        assert!(matches!(receive_event(ours.as_fd(), true), Ok(Some((Event::Started, None)))));
+        assert!(matches!(receive_event(ours.as_fd(), true), Ok(None)));
+    }
 }

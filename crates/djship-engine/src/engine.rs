@@ -71,16 +71,15 @@ impl Engine {
         for lower in &container.lowers {
             lowers.push(canonical(lower)?);
         }
-        let mut work = None;
         let mut upper = container.upper.clone();
         if let Some(upper) = &mut upper {
             upper.upper = canonical(&upper.upper)?;
             upper.work = canonical(&upper.work)?;
-            work = Some(WorkFolder::new(&upper.work));
         }
         let owner = identity.owner;
         let own_network = container.network == Network::None;
         let workload = workload(container);
+        let work = upper.as_ref().map(|upper| upper.work.clone());
         let assignment = Assignment {
             identity,
             lowers,
@@ -95,7 +94,8 @@ impl Engine {
         let streams = if container.tty { crate::container::Streams::NULL } else { container.stdio };
         let prepared = streams::prepare(streams)?;
         let process = launch(Path::new(OWN_BINARY), Role::Stage, &assignment, prepared, container.tty)?;
-        let folders = Folders { _scratch: Some(scratch), _work: work };
+        // Only what was mounted is the kernel's: before, the folder may hold anything.
+        let folders = Folders { _scratch: Some(scratch), _work: work.map(WorkFolder::new) };
         Ok(Running::new(process, folders, owner, workload))
     }
 }

@@ -74,21 +74,27 @@ impl Drop for ScratchFolder {
 pub(crate) struct WorkFolder(PathBuf);
 
 impl WorkFolder {
-    pub(crate) fn new(work: &Path) -> Self {
-        Self(work.to_owned())
+    pub(crate) fn new(work: PathBuf) -> Self {
+        Self(work)
     }
 }
 
 impl Drop for WorkFolder {
     fn drop(&mut self) {
         for name in ["work", "index"] {
-            let path = self.0.join(name);
-            if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
-                let _ = fs_err::set_permissions(&path, PermissionsExt::from_mode(0o700));
-                let _ = fs_err::remove_dir_all(&path);
-            }
+            remove_closed(&self.0.join(name));
         }
-        // The mark of a volatile overlay, which would forbid the next one.
-        let _ = fs_err::remove_dir_all(self.0.join("incompat"));
     }
+}
+
+/// Removes a folder in which folders may be closed to their owner; the mark of a volatile overlay is in such a one.
+fn remove_closed(path: &Path) {
+    if !path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return;
+    }
+    let _ = fs_err::set_permissions(path, PermissionsExt::from_mode(0o700));
+    for entry in fs_err::read_dir(path).into_iter().flatten().flatten() {
+        remove_closed(&entry.path());
+    }
+    let _ = fs_err::remove_dir_all(path);
 }

@@ -180,10 +180,14 @@ fn failures_name_step_and_path() {
         // An upper on another file system than its work folder: the kernel gives a bare number.
         let upper = place.owned_folder("upper");
         let mut container = place.script("true");
-        container.upper = Some(Upper { upper, work: "/dev/shm".into(), volatile: false });
+        let elsewhere = tempfile::tempdir_in("/dev/shm").unwrap();
+        support::set_mode(elsewhere.path(), 0o777);
+        fs_err::create_dir(elsewhere.path().join("work")).unwrap();
+        container.upper = Some(Upper { upper, work: elsewhere.path().into(), volatile: false });
         let report = place.run(&container);
         assert_eq!(report.step.as_deref(), Some("MountRoot"), "{report:?}");
         assert!(report.error.as_ref().unwrap().contains("not on the same file system"), "{report:?}");
+        assert!(elsewhere.path().join("work").exists(), "nothing of a wrong folder is removed");
     });
 }
 

@@ -1,19 +1,19 @@
 //! Static files, collected at build time with throw-away values, and searched for them afterwards.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use djship_store::tree::EPOCH;
-use djship_store::{Bucket, Digest, FileTree, Node, TreePath};
+use djship_store::{Bucket, FileTree, Node, TreePath};
 
+use super::SnapshotError;
 use super::layer::StaticRoot;
-use super::{Snapshot, SnapshotError};
 use crate::builder::make_owned;
 use crate::child::{self, ChildError};
 use crate::facts::{Facts, write_sources};
+use crate::ground::Ground;
 use crate::laid::{KeepError, Key, Laid};
-use crate::plan::Plan;
 use crate::python;
-use crate::reads::{self, Answers, Standing};
+use crate::reads::{self, Standing};
 use crate::report::{Because, NoStatic, Note};
 use crate::tools::Tools;
 
@@ -64,11 +64,8 @@ impl From<djship_store::StoreError> for StaticError {
 /// Collects the static files: where they are, and the files at their places in the image.
 pub fn collect(
     tools: &Tools<'_>,
-    plan: &Plan,
+    ground: &Ground<'_>,
     facts: &Facts,
-    snapshot: &Snapshot,
-    lowers: &[PathBuf],
-    dependencies: &Digest,
 ) -> Result<Option<(StaticRoot, FileTree)>, StaticError> {
     let found = &facts.static_files;
     if !found.app {
@@ -81,11 +78,11 @@ pub fn collect(
     }
     let root = found.root.as_deref().map_or(DEFAULT_ROOT, |root| root.trim_end_matches('/')).to_owned();
     let url = found.url.clone().unwrap_or_else(|| "/static/".to_owned());
-    let inputs = Key::new("static files, form 1").part(dependencies.as_bytes()).part(&root);
+    let inputs = Key::new("static files, form 1").part(ground.layers.as_bytes()).part(&root);
     let inputs = inputs.part(serde_json::to_vec(facts).unwrap_or_default());
     let inputs =
         python::BUILD.iter().fold(inputs, |inputs, (name, text)| inputs.part(name).part(text)).digest();
-    let answers = Answers::of(tools.store, &plan.project.folder, &snapshot.tree);
+    let answers = ground.answers(tools);
     let (found, because) = match answers.standing("static", &inputs) {
         Standing::Reuse(answer) => (Laid::find(tools.store, Bucket::Outputs, &answer)?, Because::First),
         Standing::Redo(because) => (None, because),
@@ -94,7 +91,7 @@ pub fn collect(
         (laid, None)
     } else {
         let work = tools.store.temp_dir("static")?;
-        let tree = run(tools, plan, facts, snapshot, lowers, &root, work.path())?;
+        let tree = run(tools, ground, facts, &root, work.path())?;
         let answer = Key::new("static files").part(tree.digest().as_bytes()).digest();
         let laid = Laid::keep(tools.store, Bucket::Outputs, &answer, &tree, |_| Ok(()))?;
         answers.remember("static", &inputs, &work.path().join("record/reads"), &answer)?;
@@ -107,27 +104,25 @@ pub fn collect(
 
 fn run(
     tools: &Tools<'_>,
-    plan: &Plan,
+    ground: &Ground<'_>,
     facts: &Facts,
-    snapshot: &Snapshot,
-    lowers: &[PathBuf],
     root: &str,
     work: &Path,
 ) -> Result<FileTree, StaticError> {
     let [app, out, program, record] = ["app", "out", "program", "record"].map(|name| work.join(name));
     make_owned(&record, tools)?;
     let owner = tools.host.owner.map(|owner| (owner.uid, owner.gid));
-    snapshot.copy_to(&app, owner)?;
+    ground.snapshot.copy_to(&app, owner)?;
     make_owned(&out, tools)?;
     if let Some(inside) = root.strip_prefix("/app/") {
         make_owned(&app.join(inside), tools)?;
     }
     write_sources(python::BUILD, &program)?;
     let arguments = ["/venv/bin/python", "/opt/djship-build/collectstatic.py", root];
-    let mut container = child::step(lowers.iter().cloned(), arguments);
+    let mut container = child::step(ground.lowers.iter().cloned(), arguments);
     container.bind(&app, "/app").bind(&out, root).bind_read_only(&program, "/opt/djship-build");
     container.bind(&record, "/out").env("DJSHIP_READS", reads::RECORD);
-    container.cwd = PathBuf::from(format!("/app/{}", plan.project.django_folder()));
+    container.cwd = ground.folder();
     for (name, value) in environment(facts) {
         container.env(name, value);
     }

@@ -9,14 +9,14 @@ use std::path::PathBuf;
 
 use djship_oci::Layer;
 use djship_oci::layer::LayerError;
-use djship_store::{Digest, FileTree, StoreError, TreePath};
+use djship_store::{FileTree, StoreError, TreePath};
 
-use crate::application::Snapshot;
 use crate::application::layer::{self, Serving, StaticRoot};
 use crate::base::{BaseError, Roots};
 use crate::builder::{BuilderError, Installed, supplied};
 use crate::bytecode::{self, BytecodeError};
 use crate::facts::Facts;
+use crate::ground::Ground;
 use crate::kept;
 use crate::laid::{KeepError, Key};
 use crate::plan::Plan;
@@ -80,23 +80,17 @@ pub fn dependencies(
 }
 
 /// The layer of the application: its files, static files, writable folders, and what the entry point reads.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is a result of its own stage; a struct would only rename them"
-)]
 pub fn application(
     tools: &Tools<'_>,
-    plan: &Plan,
+    ground: &Ground<'_>,
     facts: &Facts,
-    snapshot: &Snapshot,
     serving: &Serving,
     collected: Option<(StaticRoot, FileTree)>,
-    runtime: &[PathBuf],
-    dependencies: &Digest,
 ) -> Result<Layer, ContextError> {
+    let Ground { plan, snapshot, lowers, layers } = *ground;
     let (static_root, static_files) = collected.unzip();
     let generated = layer::generated(tools.store, plan, facts, serving, static_root.as_ref())?;
-    let mut key = Key::new("application layer, form 1").part(dependencies.as_bytes()).part(python::COMPILE);
+    let mut key = Key::new("application layer, form 1").part(layers.as_bytes()).part(python::COMPILE);
     key = key.part(layer::open_folders(plan, facts).join(":"));
     key = key.part(snapshot.tree.digest().as_bytes()).part(generated.digest().as_bytes());
     key = key.part(static_files.as_ref().map_or_else(Vec::new, |tree| tree.digest().as_bytes().to_vec()));
@@ -108,7 +102,7 @@ pub fn application(
             }
         }
         tree.fill_parents();
-        bytecode::add(tools, plan.release.value, runtime, &mut tree)?;
+        bytecode::add(tools, plan.release.value, lowers, &mut tree)?;
         tree.overlay(static_files.unwrap_or_default());
         tree.overlay(generated);
         tree.fill_parents();

@@ -1,18 +1,18 @@
 //! Runs the probe where the application will run: on the production layers, without network, on a copy that it may
 //! write to.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use djship_store::{Bucket, Digest};
+use djship_store::Bucket;
 
 use super::{Facts, SettingsFailure};
-use crate::application::{Snapshot, SnapshotError};
+use crate::application::SnapshotError;
 use crate::builder::make_owned;
 use crate::child::{self, ChildError};
+use crate::ground::Ground;
 use crate::laid::Key;
-use crate::plan::Plan;
 use crate::python::{self, Source};
-use crate::reads::{self, Answers, Standing};
+use crate::reads::{self, Standing};
 use crate::report::{Because, Note};
 use crate::tools::Tools;
 
@@ -52,20 +52,14 @@ pub enum FactsError {
 }
 
 /// Asks Django, or finds what it said about the same files before.
-pub fn ask(
-    tools: &Tools<'_>,
-    plan: &Plan,
-    snapshot: &Snapshot,
-    lowers: &[PathBuf],
-    dependencies: &Digest,
-) -> Result<Facts, FactsError> {
+pub fn ask(tools: &Tools<'_>, ground: &Ground<'_>) -> Result<Facts, FactsError> {
     let mut inputs =
-        Key::new("facts, form 1").part(dependencies.as_bytes()).part(plan.project.manage_py.as_str());
+        Key::new("facts, form 1").part(ground.layers.as_bytes()).part(ground.plan.project.manage_py.as_str());
     for (name, text) in python::PROBE {
         inputs = inputs.part(name).part(text);
     }
     let inputs = inputs.part(python::READS).digest();
-    let answers = Answers::of(tools.store, &plan.project.folder, &snapshot.tree);
+    let answers = ground.answers(tools);
     let because = match answers.standing("facts", &inputs) {
         Standing::Reuse(answer) => {
             if let Some(file) = tools.store.find(Bucket::Facts, &answer) {
@@ -78,7 +72,7 @@ pub fn ask(
         Standing::Redo(because) => because,
     };
     let work = tools.store.temp_dir("probe")?;
-    let text = probe(tools, plan, snapshot, lowers, work.path())?;
+    let text = probe(tools, ground, work.path())?;
     let facts: Facts = serde_json::from_slice(&text)?;
     if !facts.errors.is_empty() || facts.settings_module.is_none() {
         return Err(FactsError::Settings { failures: facts.errors });
@@ -92,19 +86,13 @@ pub fn ask(
     Ok(facts)
 }
 
-fn probe(
-    tools: &Tools<'_>,
-    plan: &Plan,
-    snapshot: &Snapshot,
-    lowers: &[PathBuf],
-    work: &std::path::Path,
-) -> Result<Vec<u8>, FactsError> {
+fn probe(tools: &Tools<'_>, ground: &Ground<'_>, work: &Path) -> Result<Vec<u8>, FactsError> {
     let (app, out, program) = (work.join("app"), work.join("out"), work.join("probe"));
-    snapshot.copy_to(&app, tools.host.owner.map(|owner| (owner.uid, owner.gid)))?;
+    ground.snapshot.copy_to(&app, tools.host.owner.map(|owner| (owner.uid, owner.gid)))?;
     make_owned(&out, tools)?;
     write_sources(python::PROBE, &program)?;
     write_sources(&[("reads.py", python::READS)], &program)?;
-    let folder = plan.project.django_folder();
+    let folder = ground.plan.project.django_folder();
     let arguments = [
         "/venv/bin/python",
         "/opt/djship-probe/probe.py",
@@ -115,10 +103,10 @@ fn probe(
         "--out",
         "/out/facts.json",
     ];
-    let mut container = child::step(lowers.iter().cloned(), arguments);
+    let mut container = child::step(ground.lowers.iter().cloned(), arguments);
     container.bind(&app, "/app").bind(&out, "/out").bind_read_only(&program, "/opt/djship-probe");
     container.env("DJSHIP_READS", reads::RECORD);
-    container.cwd = PathBuf::from(format!("/app/{folder}"));
+    container.cwd = ground.folder();
     let finished = child::run(tools, &container)?;
     let answer = out.join("facts.json");
     let size = fs_err::metadata(&answer).map_or(0, |metadata| metadata.len());
@@ -129,7 +117,7 @@ fn probe(
 }
 
 /// Writes files of ours into a folder that containers see.
-pub(crate) fn write_sources(sources: &[Source], folder: &std::path::Path) -> Result<(), std::io::Error> {
+pub(crate) fn write_sources(sources: &[Source], folder: &Path) -> Result<(), std::io::Error> {
     for (name, text) in sources {
         let file = folder.join(name);
         if let Some(parent) = file.parent() {

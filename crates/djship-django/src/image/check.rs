@@ -5,17 +5,16 @@ use std::path::{Path, PathBuf};
 use djship_oci::Image;
 use djship_store::{Entry, FileTree, Node, TreePath};
 
-use crate::application::Snapshot;
 use crate::application::statics::environment;
 use crate::build::mounted;
 use crate::builder::{Distribution, make_owned};
 use crate::child::{self, ChildError};
 use crate::context::clean::{Offence, Proof};
 use crate::facts::{Facts, write_sources};
+use crate::ground::Ground;
 use crate::laid::Key;
-use crate::plan::Plan;
 use crate::python;
-use crate::reads::{self, Answers, Standing};
+use crate::reads::{self, Standing};
 use crate::report::{Check, Note};
 use crate::tools::Tools;
 
@@ -137,10 +136,9 @@ fn follow(tree: &FileTree, path: &str) -> Option<TreePath> {
 /// Starts Django in the image as its run user, unless it started with the same of everything that it read then.
 pub fn start(
     tools: &Tools<'_>,
-    plan: &Plan,
+    ground: &Ground<'_>,
     facts: &Facts,
     image: &Image,
-    snapshot: &Snapshot,
     distributions: &[Distribution],
 ) -> Result<(), CheckError> {
     let mut inputs = Key::new("check, form 1").part(serde_json::to_vec(facts).unwrap_or_default());
@@ -152,7 +150,7 @@ pub fn start(
         inputs = inputs.part(name).part(text);
     }
     let inputs = inputs.digest();
-    let answers = Answers::of(tools.store, &plan.project.folder, &snapshot.tree);
+    let answers = ground.answers(tools);
     if let Standing::Reuse(_) = answers.standing("check", &inputs) {
         tools.reporter.note(Note::Checked(Check::Started));
         return Ok(());
