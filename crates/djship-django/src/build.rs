@@ -118,6 +118,8 @@ build_errors! {
 pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result<Built, BuildError> {
     tools.reporter.stage(Stage::Plan);
     let project = Project::open(folder)?;
+    // First of all: what changes from here on is the next build's.
+    let snapshot = Snapshot::take(&project.folder, tools.store)?;
     let plan = Plan::for_project(&project)?;
     let name = options.name.clone().map_or_else(|| plan.name.value.parse(), Ok)?;
     tools.reporter.note(Note::Planned(&plan));
@@ -131,7 +133,6 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
     let found = libraries::find(tools, &plan, &roots, &base, &installed)?;
 
     tools.reporter.stage(Stage::Facts);
-    let snapshot = Snapshot::take(&project.folder, tools.store)?;
     let runtime =
         lowers([Some(installed.laid.fs()), found.as_ref().map(Layer::bytes_dir), Some(base.bytes_dir())]);
     let ground = Ground { plan: &plan, snapshot: &snapshot, lowers: &runtime, layers: &installed.key };
