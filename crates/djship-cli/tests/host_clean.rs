@@ -105,7 +105,7 @@ fn layers_are_made_for_their_user_and_nobody_else() -> Result<()> {
             let writable = file.mode & 0o022 != 0 && !file.kind.is_symlink();
             let shared = file.mode == 0o1777 || (file.mode == 0o2775 && file.owner == (1000, 0));
             ensure!(!writable || shared, "layer {number}: {} may be changed: {:o}", file.path, file.mode);
-            modes.insert(file.mode, &file.path);
+            modes.insert(format!("{:04o}", file.mode), &file.path);
         }
         eprintln!("layer {number}: {} files, modes {modes:?}", files.len());
     }

@@ -129,7 +129,7 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
     let base = roots.production()?;
 
     tools.reporter.stage(Stage::Builder);
-    let installed = builder::install(tools, &plan, &roots)?;
+    let installed = builder::install(tools, &plan, &snapshot, &roots)?;
     let found = libraries::find(tools, &plan, &roots, &base, &installed)?;
 
     tools.reporter.stage(Stage::Facts);

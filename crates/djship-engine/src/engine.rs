@@ -79,7 +79,7 @@ impl Engine {
         let owner = identity.owner;
         let own_network = container.network == Network::None;
         let workload = workload(container);
-        let work = upper.as_ref().map(|upper| upper.work.clone());
+        let work = upper.as_ref().map(|upper| WorkFolder::new(&upper.work));
         let assignment = Assignment {
             identity,
             lowers,
@@ -94,8 +94,7 @@ impl Engine {
         let streams = if container.tty { crate::container::Streams::NULL } else { container.stdio };
         let prepared = streams::prepare(streams)?;
         let process = launch(Path::new(OWN_BINARY), Role::Stage, &assignment, prepared, container.tty)?;
-        // Only what was mounted is the kernel's: before, the folder may hold anything.
-        let folders = Folders { _scratch: Some(scratch), _work: work.map(WorkFolder::new) };
+        let folders = Folders { _scratch: Some(scratch), _work: work.map(WorkFolder::mounted) };
         Ok(Running::new(process, folders, owner, workload))
     }
 }

@@ -13,6 +13,23 @@
 //!
 //! [`dispatch`] must be the first call in `main` of every binary that starts containers: the stages above are that same
 //! binary, executed again.
+//!
+//! # In the background
+//!
+//! A container never outlives the process that holds its [`Running`]. What should run on (`djship run -d`, `djship up -d`) needs a
+//! process that stays: the command executes its own binary again as a supervisor, in a session of its own, with its streams
+//! on a log file and a pipe back; the supervisor starts the containers, writes each [`ContainerRecord`] down (temporary file and
+//! rename), says through the pipe how it went, and waits. Later commands enter with [`Engine::exec`], and end everything by
+//! sending the supervisor TERM; a supervisor that is killed takes its containers with it.
+//!
+//! # What a caller should know
+//!
+//! * Started by root, sources are reached as root but programs run as [`Engine::host_owner`]; folders that a container shall
+//!   write to must belong to that owner. Layers that belong to root look as if they belonged to the owner (idmapped mounts),
+//!   where the file system knows those.
+//! * PID 1 has a session of its own, so Ctrl-C reaches the caller only. Pass it on with [`Running::signal`].
+//! * Nothing in the calling process may collect children that are not its own (`waitpid(-1)`); exit statuses would still
+//!   arrive, over the control socket.
 
 mod assignment;
 mod capture;

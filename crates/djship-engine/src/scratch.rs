@@ -71,18 +71,33 @@ impl Drop for ScratchFolder {
 /// What the kernel leaves in an overlay's work folder: a folder that its own owner cannot look into, and that ordinary
 /// clean-up therefore stumbles over. Removed when the container is over, so the caller can delete its folders or use them again.
 #[derive(Debug)]
-pub(crate) struct WorkFolder(PathBuf);
+pub(crate) struct WorkFolder {
+    path: PathBuf,
+    /// What is in it is the kernel's.
+    kernels: bool,
+}
 
 impl WorkFolder {
-    pub(crate) fn new(work: PathBuf) -> Self {
-        Self(work)
+    /// Before the start: what appears in an empty folder will be the kernel's, what is in another one may be anything.
+    pub(crate) fn new(work: &Path) -> Self {
+        let kernels = fs_err::read_dir(work).is_ok_and(|mut entries| entries.next().is_none());
+        Self { path: work.to_owned(), kernels }
+    }
+
+    /// After the start: the kernel has taken the folder over, whatever was in it.
+    pub(crate) fn mounted(self) -> Self {
+        let mut work = self;
+        work.kernels = true;
+        work
     }
 }
 
 impl Drop for WorkFolder {
     fn drop(&mut self) {
-        for name in ["work", "index"] {
-            remove_closed(&self.0.join(name));
+        if self.kernels {
+            for name in ["work", "index"] {
+                remove_closed(&self.path.join(name));
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ mod support;
 
 use std::os::unix::fs::MetadataExt as _;
 
-use djship_engine::{Network, RunUser, Upper};
+use djship_engine::{IdMap, IdRange, Network, RunUser, Upper};
 use support::{Kind, Place, as_each_user};
 
 #[test]
@@ -224,5 +224,31 @@ fn many_layers_and_odd_paths() {
             container.lowers.push(layer);
         }
         assert_eq!(place.output(&container), "0\n", "the first one is topmost");
+    });
+}
+
+#[test]
+#[ignore = "needs root and user namespaces"]
+fn root_gives_out_ranges_itself() {
+    as_each_user(|place| {
+        if place.kind != Kind::Root {
+            return;
+        }
+        let range = IdRange { first: 1_910_000_000, count: 65_536 };
+        let invoker = RunUser { uid: 0, gid: 0 };
+        let (upper, work) = (place.owned_folder("upper"), place.owned_folder("work"));
+        // The invoker takes no id of the range, so those behind it move up by one.
+        for (uid, host) in [(0, place.owner().uid), (999, range.first + 998)] {
+            let mut container =
+                place.script("id -u; stat -c %u /etc/marker; touch /tmp/x; touch /open/$(id -u)");
+            container.id_map = IdMap::Range { uids: range, gids: range, invoker };
+            container.user = RunUser { uid, gid: uid };
+            let open = place.root().join("open");
+            fs_err::create_dir_all(&open).unwrap();
+            support::set_mode(&open, 0o777);
+            container.upper = Some(Upper { upper: upper.clone(), work: work.clone(), volatile: true });
+            assert_eq!(place.output(&container), format!("{uid}\n0\n"), "the layer is the invoker's");
+            assert_eq!(upper.join(format!("open/{uid}")).metadata().unwrap().uid(), host);
+        }
     });
 }

@@ -224,6 +224,9 @@ fn statics(error: &StaticError) -> Report {
         StaticError::Collect { output } => Report::new(Kind::User, error.to_string())
             .tail(output)
             .hint("It runs without network and database, with throw-away values for what is necessary"),
+        StaticError::RootIsNoFolder { .. } => Report::new(Kind::User, error.to_string()).hint(
+            "Set STATIC_ROOT to a folder that the project does not have, such as BASE_DIR / \"staticfiles\"",
+        ),
         StaticError::ThrowAway { variable, .. } => Report::new(Kind::User, error.to_string()).hint(format!(
             "What is written into static files cannot be secret: give `{variable}` a default in the settings"
         )),

@@ -19,8 +19,8 @@ use crate::tools::Tools;
 
 /// Where static files go when the settings do not say.
 const DEFAULT_ROOT: &str = "/opt/djship/static";
-/// Throw-away values shorter than this are words that occur anywhere.
-const SHORTEST_MARKER: usize = 20;
+/// What every text among the throw-away values holds, and nothing else does.
+const MARKS: &[&str] = &["djshipprobe", "djship-probe"];
 /// Larger files are not searched: no tool writes a setting into them.
 const LARGEST_SEARCHED: u64 = 8 << 20;
 
@@ -32,6 +32,12 @@ pub enum StaticError {
     Collect {
         /// The last lines that it printed.
         output: Vec<String>,
+    },
+    /// `STATIC_ROOT` is, or lies behind, a link or a file of the project.
+    #[error("cannot collect the static files in `{root}`: a link or file of the project is in the way")]
+    RootIsNoFolder {
+        /// `STATIC_ROOT`.
+        root: String,
     },
     /// A value that stands for a real one went into a file.
     #[error("cannot ship `{file}`: the throw-away value of `{variable}` was written into it")]
@@ -115,7 +121,7 @@ fn run(
     ground.snapshot.copy_to(&app, owner)?;
     make_owned(&out, tools)?;
     if let Some(inside) = root.strip_prefix("/app/") {
-        make_owned(&app.join(inside), tools)?;
+        make_below(&app, inside, root, tools)?;
     }
     write_sources(python::BUILD, &program)?;
     let arguments = ["/venv/bin/python", "/opt/djship-build/collectstatic.py", root];
@@ -133,6 +139,21 @@ fn run(
     read(&out, root, facts)
 }
 
+/// Makes the folder `inside` below `app` for its owner; a link on the way would lead out of the copy.
+fn make_below(app: &Path, inside: &str, root: &str, tools: &Tools<'_>) -> Result<(), StaticError> {
+    let mut folder = app.to_owned();
+    for part in inside.split('/').filter(|part| !part.is_empty()) {
+        folder.push(part);
+        match fs_err::symlink_metadata(&folder) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => return Err(StaticError::RootIsNoFolder { root: root.to_owned() }),
+            Err(_) => fs_err::create_dir(&folder)?,
+        }
+        make_owned(&folder, tools)?;
+    }
+    Ok(())
+}
+
 /// What the settings need to import at build time: throw-away values and the switches of production.
 pub(crate) fn environment(facts: &Facts) -> Vec<(String, String)> {
     let mut environment: Vec<_> =
@@ -143,8 +164,8 @@ pub(crate) fn environment(facts: &Facts) -> Vec<(String, String)> {
 
 fn read(out: &Path, root: &str, facts: &Facts) -> Result<FileTree, StaticError> {
     let scanned = FileTree::scan(out).map_err(KeepError::from)?;
-    let markers: Vec<_> =
-        facts.throwaway.iter().filter(|(_, value)| value.len() >= SHORTEST_MARKER).collect();
+    let is_marker = |value: &str| MARKS.iter().any(|mark| value.contains(mark));
+    let markers: Vec<_> = facts.throwaway.iter().filter(|(_, value)| is_marker(value)).collect();
     let mut tree = FileTree::new();
     for (path, mut entry) in scanned {
         entry.mode = if entry.is_dir() { 0o755 } else { 0o644 };

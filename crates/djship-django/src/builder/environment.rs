@@ -1,13 +1,22 @@
 //! A freshly installed environment made independent of when and where it was installed.
+//!
+//! Strangers' code wrote the folder, so nothing is done to it in place: it is scanned, which follows no link, and what ships
+//! is decided on the tree.
 
-use std::path::{Path, PathBuf};
+use djship_store::tree::EPOCH;
+use djship_store::{Entry, FileTree, Node, Store, TreePath};
 
-/// Files that installing leaves and running does not need: locks, markers, and shell scripts that name their folder.
-const LEFTOVERS: &[&str] = &[".lock", ".gitignore", "CACHEDIR.TAG"];
+use super::BuilderError;
+
+/// What installing leaves and running does not need, relative to the environment.
+const LEFTOVERS: &[&str] = &[".lock", ".gitignore", "CACHEDIR.TAG", "bin/deactivate.bat", "bin/pydoc.bat"];
 
 /// Metadata that differs between machines or installs and that nothing reads at run time.
 const VARYING_METADATA: &[&str] =
     &["uv_cache.json", "uv_build.json", "direct_url.json", "INSTALLER", "REQUESTED"];
+
+/// Metadata files larger than this are left as they are.
+const LARGEST_METADATA: u64 = 64 << 20;
 
 /// An installed distribution.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -20,84 +29,99 @@ pub struct Distribution {
     pub compiled: bool,
 }
 
-/// Removes what varies from the environment in `venv`, and lists what is installed, sorted by name.
-pub(super) fn normalise(venv: &Path) -> Result<Vec<Distribution>, std::io::Error> {
-    for name in LEFTOVERS {
-        remove_if_there(&venv.join(name))?;
-    }
-    for entry in fs_err::read_dir(venv.join("bin"))? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with("activate") || name == "deactivate.bat" || name == "pydoc.bat" {
-            fs_err::remove_file(path)?;
+/// Takes out of a scanned environment what varies, puts it below `venv`, and lists what is installed, sorted by name.
+pub(super) fn normalise(
+    scanned: FileTree,
+    store: &Store,
+) -> Result<(FileTree, Vec<Distribution>), BuilderError> {
+    let mut tree = FileTree::new();
+    for (path, mut entry) in scanned {
+        if is_left_out(&path) {
+            continue;
+        }
+        let executable = entry.mode & 0o111 != 0;
+        entry.mode = match entry.node {
+            Node::Symlink { .. } => 0o777,
+            Node::File { .. } if !executable => 0o644,
+            _ => 0o755,
+        };
+        entry.mtime = EPOCH;
+        if is_metadata(&path)
+            && path.file_name() == "RECORD"
+            && let Some(text) = text(&entry)?
+        {
+            let text = record(&text);
+            let (digest, at) = store.put_blob(text.as_bytes())?;
+            entry = Entry::file(digest, text.len() as u64, at);
+        }
+        if let Ok(path) = TreePath::parse(&format!("venv/{}", path.as_str())) {
+            tree.insert(path, entry);
         }
     }
+    tree.fill_parents();
     let mut distributions = Vec::new();
-    for site_packages in site_packages(venv)? {
-        remove_if_there(&site_packages.join("_virtualenv.py"))?;
-        remove_if_there(&site_packages.join("_virtualenv.pth"))?;
-        for entry in fs_err::read_dir(&site_packages)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|end| end == "dist-info") {
-                distributions.extend(normalise_metadata(&path)?);
-            }
+    for (path, entry) in tree.iter() {
+        if is_metadata(path)
+            && path.file_name() == "METADATA"
+            && let Some(metadata) = text(entry)?
+        {
+            let wheel = path.parent().and_then(|folder| tree.get(&format!("{}/WHEEL", folder.as_str())));
+            let wheel = wheel.map_or(Ok(None), text)?.unwrap_or_default();
+            distributions.extend(distribution(&metadata, &wheel));
         }
     }
     distributions.sort();
-    Ok(distributions)
+    Ok((tree, distributions))
 }
 
-/// `lib/python3.X/site-packages` of an environment.
-fn site_packages(venv: &Path) -> Result<Vec<PathBuf>, std::io::Error> {
-    let mut found = Vec::new();
-    for entry in fs_err::read_dir(venv.join("lib"))? {
-        let path = entry?.path().join("site-packages");
-        if path.is_dir() {
-            found.push(path);
+fn is_left_out(path: &TreePath) -> bool {
+    let name = path.file_name();
+    LEFTOVERS.contains(&path.as_str())
+        || path.as_str().strip_prefix("bin/").is_some_and(|program| program.starts_with("activate"))
+        || name == "_virtualenv.py"
+        || name == "_virtualenv.pth"
+        || is_metadata(path) && VARYING_METADATA.contains(&name)
+}
+
+/// Whether a path is a file of `NAME.dist-info`.
+fn is_metadata(path: &TreePath) -> bool {
+    path.parent().is_some_and(|folder| folder.file_name().ends_with(".dist-info"))
+}
+
+fn text(entry: &Entry) -> Result<Option<String>, std::io::Error> {
+    match &entry.node {
+        Node::File { at, size, .. } if *size <= LARGEST_METADATA => {
+            Ok(Some(String::from_utf8_lossy(&fs_err::read(at)?).into_owned()))
         }
+        _ => Ok(None),
     }
-    Ok(found)
 }
 
-fn normalise_metadata(dist_info: &Path) -> Result<Option<Distribution>, std::io::Error> {
-    for name in VARYING_METADATA {
-        remove_if_there(&dist_info.join(name))?;
-    }
-    // Django and others look up entry points here, so the file stays, without what was removed.
-    let record = dist_info.join("RECORD");
-    if let Ok(text) = fs_err::read_to_string(&record) {
-        let removed = |line: &&str| {
-            let path = line.split(',').next().unwrap_or_default();
-            let name = path.rsplit('/').next().unwrap_or_default();
-            (path.contains(".dist-info/") && VARYING_METADATA.contains(&name))
-                || path.contains("__pycache__/")
-        };
-        let mut lines: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !removed(line)).collect();
-        lines.sort_unstable();
-        lines.dedup();
-        let mut text = lines.join("\n");
-        text.push('\n');
-        fs_err::write(&record, text)?;
-    }
-    let Ok(metadata) = fs_err::read_to_string(dist_info.join("METADATA")) else { return Ok(None) };
+/// `RECORD` without what is left out, sorted.
+fn record(text: &str) -> String {
+    let stays = |line: &&str| {
+        let path = line.split(',').next().unwrap_or_default();
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let varies = path.contains(".dist-info/") && VARYING_METADATA.contains(&name);
+        !line.is_empty() && !varies && !path.contains("__pycache__/")
+    };
+    let mut lines: Vec<&str> = text.lines().filter(stays).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    let mut text = lines.join("\n");
+    text.push('\n');
+    text
+}
+
+fn distribution(metadata: &str, wheel: &str) -> Option<Distribution> {
     let field = |name: &str| {
         let header = metadata.lines().take_while(|line| !line.is_empty());
-        header
-            .filter_map(|line| line.split_once(": "))
-            .find(|(field, _)| *field == name)
-            .map(|(_, value)| value.to_owned())
+        let mut fields = header.filter_map(|line| line.split_once(": "));
+        fields.find(|(field, _)| *field == name).map(|(_, value)| value.to_owned())
     };
-    let wheel = fs_err::read_to_string(dist_info.join("WHEEL")).unwrap_or_default();
     // PEP 600: an index takes `manylinux` and `musllinux`; plain `linux` comes from a build on this machine.
     let compiled = wheel.lines().any(|line| line.starts_with("Tag: ") && line.contains("-linux_"));
-    Ok(field("Name").zip(field("Version")).map(|(name, version)| Distribution { name, version, compiled }))
-}
-
-fn remove_if_there(path: &Path) -> Result<(), std::io::Error> {
-    match fs_err::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    Some(Distribution { name: field("Name")?, version: field("Version")?, compiled })
 }
 
 #[cfg(test)]
@@ -105,11 +129,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_installs_of_the_same_are_the_same() {
+    fn two_installs_of_the_same_are_the_same_and_links_are_not_followed() {
         let folder = tempfile::tempdir().unwrap();
-        let info = folder.path().join("lib/python3.13/site-packages/psycopg2-2.9.11.dist-info");
-        fs_err::create_dir_all(&info).unwrap();
-        fs_err::create_dir_all(folder.path().join("bin")).unwrap();
+        let venv = folder.path().join("venv");
+        let info = venv.join("lib/python3.13/site-packages/psycopg2-2.9.11.dist-info");
+        let evil = venv.join("lib/python3.13/site-packages/evil.dist-info");
+        for folder in [&info, &evil, &venv.join("bin")] {
+            fs_err::create_dir_all(folder).unwrap();
+        }
         for (name, text) in [
             ("METADATA", "Metadata-Version: 2.1\nName: psycopg2\nVersion: 2.9.11\n\nName: other\n"),
             ("WHEEL", "Wheel-Version: 1.0\nTag: cp313-cp313-linux_x86_64\n"),
@@ -122,15 +149,21 @@ mod tests {
         ] {
             fs_err::write(info.join(name), text).unwrap();
         }
-        fs_err::write(folder.path().join("bin/activate.fish"), "").unwrap();
-        let found = normalise(folder.path()).unwrap();
+        fs_err::write(venv.join("bin/activate.fish"), "").unwrap();
+        let outside = folder.path().join("profile");
+        fs_err::write(&outside, "z\na\n").unwrap();
+        fs_err::os::unix::fs::symlink(&outside, evil.join("RECORD")).unwrap();
+
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let (tree, found) = normalise(FileTree::scan(&venv).unwrap(), &store).unwrap();
         let expected = Distribution { name: "psycopg2".into(), version: "2.9.11".into(), compiled: true };
         assert_eq!(found, [expected]);
-        assert_eq!(
-            fs_err::read_to_string(info.join("RECORD")).unwrap(),
-            "psycopg2/a.py,sha256=x,1\npsycopg2/b.py,sha256=x,1\n"
-        );
-        assert!(!info.join("direct_url.json").exists() && !info.join("INSTALLER").exists());
-        assert!(!folder.path().join("bin/activate.fish").exists());
+        let inside =
+            |name: &str| format!("venv/lib/python3.13/site-packages/psycopg2-2.9.11.dist-info/{name}");
+        let record = text(tree.get(&inside("RECORD")).unwrap()).unwrap().unwrap();
+        assert_eq!(record, "psycopg2/a.py,sha256=x,1\npsycopg2/b.py,sha256=x,1\n");
+        assert!(tree.get(&inside("direct_url.json")).is_none() && tree.get(&inside("INSTALLER")).is_none());
+        assert!(tree.get("venv/bin/activate.fish").is_none());
+        assert_eq!(fs_err::read_to_string(outside).unwrap(), "z\na\n");
     }
 }

@@ -26,22 +26,27 @@ const SAME: &[(&str, &str)] = &[
     ("TIMEOUT", "UV_HTTP_TIMEOUT"),
 ];
 
-/// Variables that hold paths of the host or would change what is built.
-const NOT_INSIDE: &[&str] = &[
-    "UV_CACHE_DIR",
-    "UV_PYTHON",
-    "UV_PYTHON_INSTALL_DIR",
-    "UV_PYTHON_BIN_DIR",
-    "UV_PROJECT_ENVIRONMENT",
-    "UV_CONFIG_FILE",
-    "UV_TOOL_DIR",
-    "UV_TOOL_BIN_DIR",
-    "UV_LINK_MODE",
-    "UV_COMPILE_BYTECODE",
-    "UV_NO_BINARY",
-    "UV_NO_BUILD",
-    "UV_SYSTEM_PYTHON",
+/// uv's own settings of where packages are and how to reach them. Others hold paths of the host, change what is built, or
+/// are secrets for publishing, and stay outside.
+const INSIDE: &[&str] = &[
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX",
+    "UV_INDEX_URL",
+    "UV_EXTRA_INDEX_URL",
+    "UV_INDEX_STRATEGY",
+    "UV_FIND_LINKS",
+    "UV_NO_INDEX",
+    "UV_INSECURE_HOST",
+    "UV_HTTP_TIMEOUT",
+    "UV_HTTP_RETRIES",
+    "UV_CONCURRENT_DOWNLOADS",
+    "UV_EXCLUDE_NEWER",
 ];
+
+fn is_for_inside(name: &str) -> bool {
+    let of_index = |end: &str| name.starts_with("UV_INDEX_") && name.ends_with(end);
+    INSIDE.contains(&name) || of_index("_USERNAME") || of_index("_PASSWORD") || !name.starts_with("UV_")
+}
 
 impl IndexSettings {
     /// The settings of this host; what uv is told itself wins over what pip is told.
@@ -56,7 +61,7 @@ impl IndexSettings {
         for (name, value) in &host.installer {
             if let Some(setting) = name.strip_prefix("PIP_") {
                 pip.insert(setting.to_owned(), value.clone());
-            } else if !NOT_INSIDE.contains(&name.as_str()) {
+            } else if is_for_inside(name) {
                 environment.insert(name.clone(), value.clone());
             }
         }

@@ -8,7 +8,6 @@ mod index_settings;
 pub mod supplied;
 mod uv;
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use djship_engine::{Container, Network};
@@ -16,6 +15,7 @@ use djship_store::{Bucket, Digest, FileTree};
 
 pub use environment::Distribution;
 
+use crate::application::Snapshot;
 use crate::base::Roots;
 use crate::child::{self, ChildError, Finished};
 use crate::laid::{KeepError, Key, Laid};
@@ -113,10 +113,20 @@ impl From<djship_store::StoreError> for BuilderError {
 }
 
 /// Installs what the plan names, or finds it installed.
-pub fn install(tools: &Tools<'_>, plan: &Plan, roots: &Roots<'_>) -> Result<Installed, BuilderError> {
+pub fn install(
+    tools: &Tools<'_>,
+    plan: &Plan,
+    snapshot: &Snapshot,
+    roots: &Roots<'_>,
+) -> Result<Installed, BuilderError> {
     let settings = IndexSettings::of(tools.host);
     let project = Key::new("project").part(plan.project.folder.as_os_str().as_encoded_bytes()).digest();
-    let key = key(plan, roots, &settings, &project)?;
+    let sources = Sources::of(plan, snapshot)?;
+    let key = key(&sources, roots, &settings, &project);
+    if tools.host.debian.refresh {
+        // What is not pinned is resolved again.
+        tools.store.remove(Bucket::Outputs, &key)?;
+    }
     let last = tools.store.root().join("last").join(format!("dependencies-{}", &project.hex()[..16]));
     if let Some(laid) = Laid::find(tools.store, Bucket::Outputs, &key)? {
         let distributions = read_record(&laid.folder)?;
@@ -126,8 +136,9 @@ pub fn install(tools: &Tools<'_>, plan: &Plan, roots: &Roots<'_>) -> Result<Inst
     }
     let because = if last.exists() { Because::InputsChanged } else { Because::First };
     let work = Workplace::open(tools, plan, roots, settings, &project)?;
-    let distributions = work.install()?;
-    let tree = work.tree()?;
+    sources.write(&work.folder.path().join("source/app"), tools)?;
+    work.install()?;
+    let (tree, distributions) = work.result()?;
     let laid = Laid::keep(tools.store, Bucket::Outputs, &key, &tree, |folder| {
         let text = serde_json::to_vec(&distributions).map_err(std::io::Error::other)?;
         Ok(fs_err::write(folder.join(RECORD), text)?)
@@ -145,35 +156,65 @@ fn read_record(folder: &Path) -> Result<Vec<Distribution>, BuilderError> {
     Ok(serde_json::from_slice(&text).map_err(std::io::Error::other)?)
 }
 
-/// Everything that decides what an environment holds.
-fn key(
-    plan: &Plan,
-    roots: &Roots<'_>,
-    settings: &IndexSettings,
-    project: &Digest,
-) -> Result<Digest, BuilderError> {
-    let mut key = Key::new("environment, form 1").part(roots.key().as_bytes()).part(python::UV);
-    // Never another project's: what its `setup.py` files once did to its cache stays there.
-    key = key.part(project.as_bytes());
-    for file in plan.dependencies.value.files() {
-        let text = plan.project.read(&file)?.unwrap_or_default();
-        key = key.part(&file).part(text);
+/// What the installer sees of the project: the files that name the dependencies as they were read for the key, or, when
+/// something is installed from the project itself, all that ships. No other file of the project, because packages' own
+/// programs run beside it and have the network.
+enum Sources<'a> {
+    Files(Vec<(String, String)>),
+    Project(&'a Snapshot),
+}
+
+impl<'a> Sources<'a> {
+    fn of(plan: &Plan, snapshot: &'a Snapshot) -> Result<Self, BuilderError> {
+        if plan.dependencies.value.local() {
+            return Ok(Self::Project(snapshot));
+        }
+        let mut files = Vec::new();
+        for file in plan.dependencies.value.files() {
+            // As UTF-8, whatever the file's own encoding is.
+            let text = plan.project.read(&file)?.unwrap_or_default();
+            files.push((file, text));
+        }
+        Ok(Self::Files(files))
     }
-    for (name, value) in &settings.environment {
-        key = key.part(name).part(value);
+
+    fn add_to(&self, key: Key) -> Key {
+        match self {
+            Self::Files(files) => files.iter().fold(key, |key, (file, text)| key.part(file).part(text)),
+            Self::Project(snapshot) => key.part(snapshot.tree.digest().as_bytes()),
+        }
     }
-    if plan.dependencies.value.local() {
-        // An installed project depends on all of its files.
-        for entry in
-            ignore::WalkBuilder::new(&plan.project.folder).sort_by_file_name(Ord::cmp).build().flatten()
-        {
-            if let Ok(metadata) = entry.metadata() {
-                let stamp = format!("{}:{}:{}", metadata.len(), metadata.mtime(), metadata.mtime_nsec());
-                key = key.part(entry.path().as_os_str().as_encoded_bytes()).part(stamp);
+
+    fn write(&self, folder: &Path, tools: &Tools<'_>) -> Result<(), BuilderError> {
+        match self {
+            Self::Files(files) => {
+                fs_err::create_dir_all(folder)?;
+                for (file, text) in files {
+                    let path = folder.join(file);
+                    if let Some(parent) = path.parent() {
+                        fs_err::create_dir_all(parent)?;
+                    }
+                    fs_err::write(path, text)?;
+                }
+                Ok(())
+            }
+            Self::Project(snapshot) => {
+                let owner = tools.host.owner.map(|owner| (owner.uid, owner.gid));
+                snapshot.copy_to(folder, owner).map_err(|error| std::io::Error::other(error).into())
             }
         }
     }
-    Ok(key.digest())
+}
+
+/// Stands for everything that decides what an environment holds.
+fn key(sources: &Sources<'_>, roots: &Roots<'_>, settings: &IndexSettings, project: &Digest) -> Digest {
+    let mut key = Key::new("environment, form 2").part(roots.key().as_bytes()).part(python::UV);
+    // Never another project's: what its `setup.py` files once did to its cache stays there.
+    key = sources.add_to(key.part(project.as_bytes()));
+    for (name, value) in &settings.environment {
+        key = key.part(name).part(value);
+    }
+    key.digest()
 }
 
 /// Where an environment is being made.
@@ -211,7 +252,7 @@ impl<'a> Workplace<'a> {
         Ok(Self { tools, plan, roots, settings, folder, cache, uv, _cache_lock: lock })
     }
 
-    fn install(&self) -> Result<Vec<Distribution>, BuilderError> {
+    fn install(&self) -> Result<(), BuilderError> {
         let light = self.roots.installer()?.fs();
         self.must(&light, &["venv", "/venv", "--python", "/usr/bin/python3", "--no-config"], &[])?;
         let list = self.requirements(&light)?;
@@ -225,7 +266,7 @@ impl<'a> Workplace<'a> {
             let toolchain = toolchain?.fs();
             self.must(&toolchain, &install_arguments(&list, &[]), COMPILER)?;
         }
-        Ok(environment::normalise(&self.folder.path().join("venv"))?)
+        Ok(())
     }
 
     /// The arguments that name what is installed. A lock is exported to a hashed list first.
@@ -281,7 +322,13 @@ impl<'a> Workplace<'a> {
         container.bind(self.folder.path().join("venv"), "/venv");
         container.bind(self.folder.path().join("out"), "/out");
         container.bind(&self.cache, "/cache");
-        self.bind_project(&mut container)?;
+        let source = self.folder.path().join("source/app");
+        if self.plan.dependencies.value.local() {
+            // A build of the project itself writes beside its files.
+            container.bind(source, "/app");
+        } else {
+            container.bind_read_only(source, "/app");
+        }
         online(&mut container, self.tools, &self.settings);
         for (name, value) in uv::ENVIRONMENT.iter().chain(environment) {
             container.env(*name, *value);
@@ -289,43 +336,11 @@ impl<'a> Workplace<'a> {
         Ok(child::run(self.tools, &container)?)
     }
 
-    /// The project, read-only; when something is installed from it, a copy that a build may write to.
-    fn bind_project(&self, container: &mut Container) -> Result<(), BuilderError> {
-        if !self.plan.dependencies.value.local() {
-            container.bind_read_only(&self.plan.project.folder, "/app");
-            return Ok(());
-        }
-        let copy = self.folder.path().join("source").join("app");
-        if !copy.exists() {
-            let snapshot = crate::application::Snapshot::take(&self.plan.project.folder, self.tools.store)
-                .map_err(std::io::Error::other)?;
-            let owner = self.tools.host.owner.map(|owner| (owner.uid, owner.gid));
-            snapshot.copy_to(&copy, owner).map_err(std::io::Error::other)?;
-        }
-        container.bind(&copy, "/app");
-        Ok(())
-    }
-
-    fn tree(&self) -> Result<FileTree, BuilderError> {
-        let scanned = FileTree::scan_where(&self.folder.path().join("venv"), |path, _| {
-            path.file_name() != "__pycache__"
-        })
-        .map_err(KeepError::from)?;
-        let mut tree = FileTree::new();
-        for (path, mut entry) in scanned {
-            let executable = entry.mode & 0o111 != 0;
-            entry.mode = match entry.node {
-                djship_store::Node::Symlink { .. } => 0o777,
-                djship_store::Node::File { .. } if !executable => 0o644,
-                _ => 0o755,
-            };
-            entry.mtime = djship_store::tree::EPOCH;
-            if let Ok(path) = djship_store::TreePath::parse(&format!("venv/{}", path.as_str())) {
-                tree.insert(path, entry);
-            }
-        }
-        tree.fill_parents();
-        Ok(tree)
+    /// What is installed, as it ships.
+    fn result(&self) -> Result<(FileTree, Vec<Distribution>), BuilderError> {
+        let venv = self.folder.path().join("venv");
+        let scanned = FileTree::scan_where(&venv, |path, _| path.file_name() != "__pycache__");
+        environment::normalise(scanned.map_err(KeepError::from)?, self.tools.store)
     }
 
     fn failure(&self, finished: &Finished) -> BuilderError {
@@ -379,7 +394,8 @@ const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 pub(crate) fn make_owned(folder: &Path, tools: &Tools<'_>) -> Result<(), std::io::Error> {
     fs_err::create_dir_all(folder)?;
     match tools.host.owner {
-        Some(owner) => fs_err::os::unix::fs::chown(folder, Some(owner.uid), Some(owner.gid)),
+        // Never through a link: the folder around it may be a stranger's.
+        Some(owner) => fs_err::os::unix::fs::lchown(folder, Some(owner.uid), Some(owner.gid)),
         None => Ok(()),
     }
 }
