@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use djship_django::tools::{DebianSources, Host};
 use djship_engine::{Engine, HostOwner};
 use djship_store::fetch::{FetchOptions, Fetcher};
-use djship_store::store::Readers;
 use djship_store::{Store, TempDir};
 
 use crate::args::Cli;
@@ -29,8 +28,8 @@ impl Workshop {
     pub(crate) fn open(cli: &Cli, project: Option<&Path>, refresh: bool) -> Result<Self, Report> {
         let is_root = rustix::process::geteuid().is_root();
         let home = env::home(is_root);
-        let readers = if is_root { Readers::Everybody } else { Readers::Owner };
-        let store = Store::open_for(&home, readers).map_err(|error| {
+        // Also for root: containers that run as somebody else are shown what they need, and reach nothing by its path.
+        let store = Store::open(&home).map_err(|error| {
             Report::new(Kind::Host, error.to_string())
                 .causes(&error)
                 .hint(format!("Set {} to a folder that you may write to", env::HOME))
@@ -74,7 +73,11 @@ impl Workshop {
 fn owner_of(project: Option<&Path>) -> HostOwner {
     let metadata = project.and_then(|project| fs_err::metadata(project).ok());
     match metadata {
-        Some(metadata) if metadata.uid() != 0 => HostOwner { uid: metadata.uid(), gid: metadata.gid() },
+        Some(metadata) if metadata.uid() != 0 => {
+            // Root's group is nobody's to lend.
+            let gid = if metadata.gid() == 0 { metadata.uid() } else { metadata.gid() };
+            HostOwner { uid: metadata.uid(), gid }
+        }
         _ => HostOwner::NOBODY_ELSE,
     }
 }

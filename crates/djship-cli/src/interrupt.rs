@@ -23,6 +23,13 @@ impl Interrupts {
         Ok(Self(reader))
     }
 
+    /// Whether a signal came.
+    pub(crate) fn came(&self) -> bool {
+        let mut watched = [PollFd::from_borrowed_fd(self.0.as_fd(), PollFlags::IN)];
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut watched, Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+
     /// Waits for the container to end; asks it to when a signal comes.
     pub(crate) fn wait(&self, running: &mut Running) -> Result<ExitStatus, WaitError> {
         loop {

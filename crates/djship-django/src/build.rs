@@ -129,13 +129,19 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
     let base = roots.production()?;
 
     tools.reporter.stage(Stage::Builder);
-    let installed = builder::install(tools, &plan, &snapshot, &roots)?;
+    let installed = builder::install(tools, &plan, &snapshot, &roots, &base)?;
     let found = libraries::find(tools, &plan, &roots, &base, &installed)?;
 
     tools.reporter.stage(Stage::Facts);
     let runtime =
         lowers([Some(installed.laid.fs()), found.as_ref().map(Layer::bytes_dir), Some(base.bytes_dir())]);
-    let ground = Ground { plan: &plan, snapshot: &snapshot, lowers: &runtime, layers: &installed.key };
+    let ground = Ground {
+        plan: &plan,
+        snapshot: &snapshot,
+        lowers: &runtime,
+        layers: &installed.key,
+        interpreter: &roots.interpreter(),
+    };
     let mut facts = facts::ask(tools, &ground)?;
     facts.postgres_driver = installed.has_any(&["psycopg", "psycopg2", "psycopg2-binary"]);
 
@@ -173,7 +179,7 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
         supplied: serving.supplied.into_iter().map(|(name, version)| (name.to_owned(), version)).collect(),
         checked: options.check,
     };
-    unchanged::remember(tools, folder, options, &snapshot, &summary)?;
+    unchanged::remember(tools, folder, options, &plan, &snapshot, &summary)?;
     Ok(Built { plan, facts, image, name, summary })
 }
 

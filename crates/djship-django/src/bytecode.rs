@@ -54,6 +54,7 @@ struct Unreadable {
 pub(crate) fn add(
     tools: &Tools<'_>,
     release: Release,
+    interpreter: &Digest,
     lowers: &[PathBuf],
     tree: &mut FileTree,
 ) -> Result<(), BytecodeError> {
@@ -65,7 +66,12 @@ pub(crate) fn add(
         let Some(stem) = path.file_name().strip_suffix(".py") else { continue };
         let Some(folder) = path.parent() else { continue };
         if let Ok(compiled) = folder.join(&format!("__pycache__/{stem}.{tag}.pyc")) {
-            let key = Key::new("bytecode, form 1").part(&tag).part(path.as_str()).part(digest.as_bytes());
+            let key = Key::new("bytecode, form 2")
+                .part(interpreter.as_bytes())
+                .part(python::COMPILE)
+                .part(&tag)
+                .part(path.as_str())
+                .part(digest.as_bytes());
             jobs.push(Job { source: path.clone(), at: at.clone(), compiled, key: key.digest() });
         }
     }

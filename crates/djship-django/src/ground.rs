@@ -20,6 +20,8 @@ pub struct Ground<'a> {
     pub lowers: &'a [PathBuf],
     /// Stands for those layers: same digest, same layers.
     pub layers: &'a Digest,
+    /// Stands for the interpreter in them.
+    pub interpreter: &'a Digest,
 }
 
 impl Ground<'_> {

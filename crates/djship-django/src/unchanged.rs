@@ -10,6 +10,7 @@ use crate::application::Snapshot;
 use crate::base::FRESH;
 use crate::build::{BuildOptions, Summary};
 use crate::laid::Key;
+use crate::plan::Plan;
 use crate::stamp::{Stamp, now};
 use crate::tools::{Host, Tools};
 
@@ -17,7 +18,7 @@ use crate::tools::{Host, Tools};
 struct Remembered {
     inputs: Digest,
     time: i128,
-    looked_at: Vec<(PathBuf, Stamp)>,
+    looked_at: Vec<(PathBuf, Option<Stamp>)>,
     summary: Summary,
 }
 
@@ -34,8 +35,8 @@ pub fn find(store: &Store, host: &Host, folder: &Path, options: &BuildOptions) -
     if !is_fresh || remembered.inputs != inputs(host, options) {
         return None;
     }
-    let is_same = |(path, stamp): &(PathBuf, Stamp)| {
-        path.symlink_metadata().is_ok_and(|metadata| Stamp::of(&metadata) == *stamp)
+    let is_same = |(path, stamp): &(PathBuf, Option<Stamp>)| {
+        path.symlink_metadata().ok().map(|metadata| Stamp::of(&metadata)) == *stamp
     };
     if !remembered.looked_at.iter().all(is_same) {
         return None;
@@ -49,20 +50,26 @@ pub(crate) fn remember(
     tools: &Tools<'_>,
     folder: &Path,
     options: &BuildOptions,
+    plan: &Plan,
     snapshot: &Snapshot,
     summary: &Summary,
 ) -> Result<(), StoreError> {
     let Ok(folder) = fs_err::canonicalize(folder) else { return Ok(()) };
     let path = file(tools.store, &folder);
     let time = now();
-    let stamps = snapshot.looked_at.iter().map(|path| {
-        let stamp = Stamp::of(&fs_err::symlink_metadata(path)?);
-        Ok((path.clone(), stamp))
-    });
     let failed = |source| StoreError::Io { verb: "remember", path: path.clone(), source };
-    let looked_at = stamps.collect::<io::Result<Vec<_>>>().map_err(failed)?;
+    let looked_at: Vec<_> = snapshot
+        .looked_at
+        .iter()
+        .cloned()
+        .chain(read_for_plan(plan))
+        .map(|path| {
+            let stamp = path.symlink_metadata().ok().map(|metadata| Stamp::of(&metadata));
+            (path, stamp)
+        })
+        .collect();
     // What changed a moment ago may change again unseen; what changed since the snapshot is not in the image.
-    if looked_at.iter().any(|(_, stamp)| !stamp.is_settled(snapshot.time)) {
+    if looked_at.iter().any(|(_, stamp)| stamp.is_some_and(|stamp| !stamp.is_settled(snapshot.time))) {
         return match fs_err::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
             _ => Ok(()),
@@ -72,6 +79,21 @@ pub(crate) fn remember(
         Remembered { inputs: inputs(tools.host, options), time, looked_at, summary: summary.clone() };
     let text = serde_json::to_vec(&remembered).map_err(io::Error::other).map_err(failed)?;
     atomic::write_quickly(&path, &text).map_err(failed)
+}
+
+/// Files that a plan and a selection read although they need not ship, there or not.
+fn read_for_plan(plan: &Plan) -> Vec<PathBuf> {
+    const NAMES: &[&str] =
+        &[".python-version", "runtime.txt", "Pipfile", "Procfile", "pyproject.toml", "uv.lock"];
+    let top = &plan.project.folder;
+    let mut files: Vec<PathBuf> = plan.dependencies.value.files().iter().map(|file| top.join(file)).collect();
+    for folder in plan.project.folders() {
+        files.extend(NAMES.iter().map(|name| top.join(&folder).join(name)));
+    }
+    files.extend([top.join(".dockerignore"), top.join(".git/info/exclude")]);
+    // Git's ignore files count from the repository's top on.
+    files.extend(top.ancestors().skip(1).take(8).map(|above| above.join(".gitignore")));
+    files
 }
 
 /// Everything else that decides what is built.

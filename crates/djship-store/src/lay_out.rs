@@ -142,7 +142,13 @@ fn place_file(from: &Path, to: &Path, mode: u32, how: How) -> io::Result<()> {
     if how == How::Link {
         let metadata = fs_err::symlink_metadata(from)?;
         // Names of one file share its mode.
-        if metadata.is_file() && metadata.mode() & 0o7777 == mode && fs_err::hard_link(from, to).is_ok() {
+        // A file of somebody else's could be written to by them under its new name.
+        let own = metadata.uid() == rustix::process::geteuid().as_raw();
+        if own
+            && metadata.is_file()
+            && metadata.mode() & 0o7777 == mode
+            && fs_err::hard_link(from, to).is_ok()
+        {
             return Ok(());
         }
         // Another file system, too many names, a file of somebody else's: copied.

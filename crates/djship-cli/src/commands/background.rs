@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::env;
-use crate::errors::{Kind, Report};
+use crate::errors::{self, Kind, Report};
 use crate::ui::Console;
 
 /// Set for the process in the background: the folder of the container.
@@ -39,6 +39,9 @@ pub(crate) fn start(name: &str, console: &Console) -> Result<i32, Report> {
     let failed = |error: std::io::Error| {
         Report::new(Kind::Host, "cannot start a container in the background").line(error.to_string())
     };
+    // Private from its first moment on.
+    djship_store::Store::open(&env::home(rustix::process::geteuid().is_root()))
+        .map_err(|error| errors::storage(&error))?;
     // What an earlier one left.
     let _ = fs_err::remove_dir_all(&folder);
     fs_err::create_dir_all(&folder).map_err(failed)?;

@@ -48,7 +48,7 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs, console: &Console) -> Result<i32, R
             Report::new(Kind::User, error.to_string()).causes(&error).hint("See what there is: djship images")
         })?;
         if options.name.is_empty() {
-            options.name.clone_from(&args.what);
+            options.name = named_like(&args.what);
         }
         return serve(&tools, &image.into(), &options, args, console);
     };
@@ -56,7 +56,7 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs, console: &Console) -> Result<i32, R
         .map_err(|error| errors::build(&error))?;
     summary(&built.summary, console, since);
     if options.name.is_empty() {
-        options.name = built.name.to_string();
+        options.name = named_like(&built.name.to_string());
     }
     if args.first_look {
         first_look(&tools, &built, options, args, console)
@@ -121,7 +121,8 @@ fn serve(
     args: &RunArgs,
     console: &Console,
 ) -> Result<i32, Report> {
-    let interrupts = Interrupts::watch().map_err(|error| Report::new(Kind::Host, error.to_string()))?;
+    // Two at once would be two overlays on one writable layer, which the kernel calls undefined.
+    let _alone = alone(tools, image, options)?;
     let mut container = running::container(tools, image, options).map_err(|error| errors::run(&error))?;
     let one_off = !options.command.is_empty() && options.command[0] != "web";
     container.tty = one_off
@@ -135,7 +136,8 @@ fn serve(
             .attach_terminal()
             .map_err(|error| Report::new(Kind::Host, error.to_string()).causes(&error))?
     } else {
-        if one_off || announce(&mut running, options.publish, console) {
+        let interrupts = Interrupts::watch().map_err(|error| Report::new(Kind::Host, error.to_string()))?;
+        if one_off || announce(&mut running, options.publish, &interrupts, console) {
             background::ready();
         }
         interrupts
@@ -155,20 +157,71 @@ fn serve(
 /// The container's name: as given, else like the image.
 fn container_name(args: &RunArgs) -> Result<String, Report> {
     if let Some(name) = &args.name {
-        return Ok(name.clone());
+        return checked_name(name);
     }
     if !is_folder(&args.what) {
-        return Ok(args.what.clone());
+        return Ok(named_like(&args.what));
     }
     let project = djship_django::project::Project::open(Path::new(&args.what))
         .map_err(|error| errors::build(&error.into()))?;
     let plan =
         djship_django::plan::Plan::for_project(&project).map_err(|error| errors::build(&error.into()))?;
-    Ok(plan.name.value)
+    Ok(named_like(&plan.name.value))
+}
+
+/// A container's name as the user gives it: it becomes a folder's.
+fn checked_name(name: &str) -> Result<String, Report> {
+    let fits = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.len() <= 100
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    if fits {
+        return Ok(name.to_owned());
+    }
+    Err(Report::new(
+        Kind::Usage,
+        format!(
+            "cannot use `{name}` as a name: it must be letters, digits, `_`, `.` and `-`, the first a letter or digit"
+        ),
+    ))
+}
+
+/// The container of an image, however the image's name is spelled.
+fn named_like(image: &str) -> String {
+    let whole =
+        image.parse::<djship_oci::ImageName>().map_or_else(|_| image.to_owned(), |name| name.to_string());
+    let short = whole.strip_suffix(":latest").unwrap_or(&whole);
+    short.chars().map(|c| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' }).collect()
+}
+
+/// For a container with a writable layer of its own: the right to be the only one that uses it.
+fn alone(
+    tools: &Tools<'_>,
+    image: &Runnable,
+    options: &RunOptions,
+) -> Result<Option<djship_store::Lock>, Report> {
+    if !image.has_open_folders() || options.read_only || options.volumes.is_some() {
+        return Ok(None);
+    }
+    match tools
+        .store
+        .try_lock(&format!("container-{}", options.name))
+        .map_err(|error| errors::storage(&error))?
+    {
+        Some(lock) => Ok(Some(lock)),
+        None => Err(Report::new(
+            Kind::User,
+            format!("cannot run a second container on the data of `{}`", options.name),
+        )
+        .line("The project writes beside its code, and only one container at a time can do that.")
+        .hint(format!(
+            "Stop the other one (djship ps, djship stop {0}), or give this one data of its own: --name {0}-2",
+            options.name
+        ))),
+    }
 }
 
 /// Prints the address once somebody answers there; false when the container ends before.
-fn announce(running: &mut Running, publish: SocketAddr, console: &Console) -> bool {
+fn announce(running: &mut Running, publish: SocketAddr, interrupts: &Interrupts, console: &Console) -> bool {
     let address = if publish.ip().is_unspecified() {
         SocketAddr::from((Ipv4Addr::LOCALHOST, publish.port()))
     } else {
@@ -178,7 +231,7 @@ fn announce(running: &mut Running, publish: SocketAddr, console: &Console) -> bo
     while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
         // Waits for the container to end or for a moment, whichever is first.
         match running.wait_for(Duration::from_millis(20)) {
-            Ok(None) => {}
+            Ok(None) if !interrupts.came() => {}
             _ => return false,
         }
     }
@@ -191,7 +244,7 @@ fn options(args: &RunArgs) -> Result<RunOptions, Report> {
         Report::new(Kind::Usage, error.to_string()).hint("Write UID or UID:GID, such as 12345:0")
     })?;
     Ok(RunOptions {
-        name: args.name.clone().unwrap_or_default(),
+        name: args.name.as_deref().map(checked_name).transpose()?.unwrap_or_default(),
         env: host::variables(&args.env_file, &args.env)?,
         publish: publish(args.publish.as_deref().unwrap_or("8000"))?,
         mounts: args.volume.iter().map(|text| mount(text)).collect::<Result<_, _>>()?,
@@ -238,10 +291,10 @@ fn mount(text: &str) -> Result<Mount, Report> {
         _ => return Err(wrong("it is not SOURCE:TARGET")),
     };
     // As in Docker: a plain word is a volume of that name, kept with everything else.
-    let source = if source.contains('/') {
+    let source = if source.contains('/') || source.starts_with('.') {
         std::path::absolute(source).map_err(|error| wrong(&error.to_string()))?
     } else {
-        env::home(rustix::process::geteuid().is_root()).join("volumes/named").join(source)
+        env::home(rustix::process::geteuid().is_root()).join("named-volumes").join(checked_name(source)?)
     };
     if !Path::new(target).is_absolute() {
         return Err(wrong("the target is not absolute"));
@@ -276,7 +329,7 @@ mod tests {
             (found.source.to_str(), found.target.to_str(), found.read_only),
             (Some("/data"), Some("/app/media"), true)
         );
-        assert!(mount("uploads:/app/media").unwrap().source.ends_with("volumes/named/uploads"));
+        assert!(mount("uploads:/app/media").unwrap().source.ends_with("named-volumes/uploads"));
         for text in ["/data", "/data:media", "/a:/b:zz"] {
             assert!(mount(text).is_err(), "{text}");
         }

@@ -121,6 +121,7 @@ fn builder(error: &BuilderError) -> Report {
         BuilderError::Keep(error) => super::storage(error),
         BuilderError::Project(error) => project(error),
         BuilderError::Io(_) => super::storage(error),
+        BuilderError::Bytecode(error) => super::bytecode(error),
         BuilderError::NoInstaller { output } => Report { kind: Kind::Host, ..report }
             .tail(output)
             .hint("Check that the Python index can be reached: pip download uv")

@@ -61,6 +61,25 @@ pub fn generated(
     Ok(tree)
 }
 
+/// Folders that no project makes its data folder: temporary ones, and those of the system and of djship.
+const NOT_WRITABLE: &[&str] = &[
+    "/tmp",
+    "/run",
+    "/dev",
+    "/proc",
+    "/sys",
+    "/usr",
+    "/etc",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    "/boot",
+    "/root",
+    "/venv",
+    "/opt/djship",
+];
+
 /// The label that names folders of code into which the project writes as well.
 pub const OPEN_FOLDERS: &str = "djship.open-folders";
 
@@ -97,7 +116,12 @@ pub fn open_up(tree: &mut FileTree, plan: &Plan, facts: &Facts) {
 pub fn writable(plan: &Plan, facts: &Facts) -> Vec<Writable> {
     let django_folder = format!("/app/{}", plan.project.django_folder());
     let mut seen = BTreeSet::new();
-    let outside_tmp = |path: &str| !path.starts_with("/tmp/") && path != "/tmp" && !path.starts_with("/dev/");
+    // Temporary already, or not the project's to write to.
+    let within = |path: &str, folder: &str| {
+        path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let outside_tmp =
+        |path: &str| !NOT_WRITABLE.iter().any(|folder| within(path, folder)) && !path.contains("/../");
     let whole = |path: &str| {
         matches!(path.trim_end_matches('/'), "" | "/app" | "/venv" | "/opt")
             || path.trim_end_matches('/') == django_folder.trim_end_matches('/')

@@ -37,7 +37,11 @@ pub fn choose(
         (launch(&["uvicorn", "djship_serve.asgi:application"]), "uvicorn", python::SUPPLIED_ASGI)
     } else {
         let config = "/opt/djship/lib/djship_serve/gunicorn_conf.py";
+        // Gunicorn finds the project's own configuration by itself.
+        let own = plan.project.folder.join(plan.project.django_folder()).join("gunicorn.conf.py").is_file();
         let words = ["gunicorn", "--config", config, "djship_serve.wsgi:application"];
+        let words: Vec<&str> =
+            words.into_iter().filter(|word| !own || !(*word == "--config" || *word == config)).collect();
         (launch(&words), "gunicorn", python::SUPPLIED_WSGI)
     };
     // What the project has is the project's, in its version.

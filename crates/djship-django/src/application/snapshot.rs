@@ -5,7 +5,8 @@
 
 mod known;
 
-use std::io;
+use std::io::{self, Seek as _, SeekFrom};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use djship_store::{Bucket, Digest, Entry, FileTree, Node, Store, StoreError, Tre
 
 use crate::project::selection::{LeftOut, Selected, Selection, SelectionError};
 use known::Known;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::stamp::{self, Stamp};
 
@@ -55,11 +57,17 @@ impl Snapshot {
         let time = stamp::now();
         let selection = Selection::of(folder)?;
         let mut known = Known::load(folder, store);
+        let top = rustix::fs::open(folder, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|error| StoreError::Io {
+                verb: "open",
+                path: folder.to_owned(),
+                source: error.into(),
+            })?;
         let mut tree = FileTree::new();
         let mut looked_at = selection.folders;
         for file in selection.files {
             looked_at.push(file.source.clone());
-            let entry = entry(&file, store, &mut known)?;
+            let entry = entry(&top, &file, store, &mut known)?;
             tree.insert(file.path, entry);
         }
         tree.fill_parents();
@@ -97,7 +105,10 @@ impl Snapshot {
 }
 
 /// The entry of a file, with its bytes in the store.
-fn entry(file: &Selected, store: &Store, known: &mut Known) -> Result<Entry, SnapshotError> {
+///
+/// The file is opened once, below the project's folder and through no link: when root builds a user's project, that user
+/// may swap a file or a folder for a link to something of root's at any moment.
+fn entry(top: &OwnedFd, file: &Selected, store: &Store, known: &mut Known) -> Result<Entry, SnapshotError> {
     let failed = |source| SnapshotError::Copy { path: file.path.clone(), source };
     let metadata = fs_err::symlink_metadata(&file.source).map_err(failed)?;
     if metadata.is_symlink() {
@@ -106,6 +117,14 @@ fn entry(file: &Selected, store: &Store, known: &mut Known) -> Result<Entry, Sna
             target.to_str().ok_or_else(|| failed(io::Error::other("the link's target is not UTF-8")))?;
         return Ok(Entry::symlink(text));
     }
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let open = rustix::fs::openat2(top, file.path.as_str(), flags, Mode::empty(), resolve);
+    let mut open = std::fs::File::from(open.map_err(|error| failed(error.into()))?);
+    let metadata = open.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(failed(io::Error::other("it is no regular file any more")));
+    }
     let mode = if metadata.mode() & 0o111 == 0 { 0o644 } else { 0o755 };
     let stamp = Stamp::of(&metadata);
     if let Some(digest) = known.digest(&file.path, &stamp)
@@ -113,11 +132,10 @@ fn entry(file: &Selected, store: &Store, known: &mut Known) -> Result<Entry, Sna
     {
         return Ok(Entry::file(digest, metadata.size(), at).with_mode(mode));
     }
-    let (digest, size) = fs_err::File::open(&file.source).and_then(Digest::of_reader).map_err(failed)?;
+    let (digest, size) = Digest::of_reader(&mut open).map_err(failed)?;
     // Read once more for the copy: if it changed in between, the digest says so.
     let at = store.insert_blob(&digest, size, |writer| -> Result<(), SnapshotError> {
-        let mut source = fs_err::File::open(&file.source).map_err(failed)?;
-        io::copy(&mut source, writer).map_err(failed)?;
+        open.seek(SeekFrom::Start(0)).and_then(|_| io::copy(&mut open, writer)).map_err(failed)?;
         Ok(())
     })?;
     known.remember(&file.path, stamp, digest);

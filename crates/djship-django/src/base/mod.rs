@@ -122,6 +122,18 @@ impl<'a> Roots<'a> {
         self.key
     }
 
+    /// Stands for all that the archive offers.
+    pub fn archive_identity(&self) -> Digest {
+        self.archive.identity()
+    }
+
+    /// Stands for the interpreter: same digest, same compiled files.
+    pub fn interpreter(&self) -> Digest {
+        let (major, minor) = self.release.python();
+        let name = format!("python{major}.{minor}-minimal");
+        self.production.iter().find(|package| package.name == name).map_or(self.key, |package| package.sha256)
+    }
+
     /// The base layer: what ships, with the standard library compiled.
     pub fn production(&self) -> Result<Layer, BaseError> {
         let key = self
@@ -135,7 +147,7 @@ impl<'a> Roots<'a> {
             reused = false;
             let root = self.root(Root::Production, &self.production, Trim::Production)?;
             let mut tree = root.tree.clone();
-            bytecode::add(self.tools, self.release, &[root.fs()], &mut tree)?;
+            bytecode::add(self.tools, self.release, &self.interpreter(), &[root.fs()], &mut tree)?;
             Ok(tree)
         })?;
         if reused {

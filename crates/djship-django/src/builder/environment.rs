@@ -3,6 +3,8 @@
 //! Strangers' code wrote the folder, so nothing is done to it in place: it is scanned, which follows no link, and what ships
 //! is decided on the tree.
 
+use std::collections::BTreeSet;
+
 use djship_store::tree::EPOCH;
 use djship_store::{Entry, FileTree, Node, Store, TreePath};
 
@@ -35,8 +37,9 @@ pub(super) fn normalise(
     store: &Store,
 ) -> Result<(FileTree, Vec<Distribution>), BuilderError> {
     let mut tree = FileTree::new();
+    let compiled = compiled_messages(&scanned);
     for (path, mut entry) in scanned {
-        if is_left_out(&path) {
+        if is_left_out(&path) || compiled.contains(path.as_str()) {
             continue;
         }
         let executable = entry.mode & 0o111 != 0;
@@ -50,7 +53,13 @@ pub(super) fn normalise(
             && path.file_name() == "RECORD"
             && let Some(text) = text(&entry)?
         {
-            let text = record(&text);
+            let site_packages = path.parent().and_then(|info| info.parent());
+            let is_gone = |line: &str| {
+                site_packages
+                    .as_ref()
+                    .is_some_and(|folder| compiled.contains(&format!("{}/{line}", folder.as_str())))
+            };
+            let text = record(&text, is_gone);
             let (digest, at) = store.put_blob(text.as_bytes())?;
             entry = Entry::file(digest, text.len() as u64, at);
         }
@@ -72,6 +81,13 @@ pub(super) fn normalise(
     }
     distributions.sort();
     Ok((tree, distributions))
+}
+
+/// Sources of messages that lie beside what was compiled of them: 10 MB in Django alone, and only translators read them.
+fn compiled_messages(tree: &FileTree) -> BTreeSet<String> {
+    let sources = tree.iter().filter_map(|(path, _)| path.as_str().strip_suffix(".po"));
+    let compiled = sources.filter(|stem| tree.get(&format!("{stem}.mo")).is_some());
+    compiled.map(|stem| format!("{stem}.po")).collect()
 }
 
 fn is_left_out(path: &TreePath) -> bool {
@@ -98,12 +114,12 @@ fn text(entry: &Entry) -> Result<Option<String>, std::io::Error> {
 }
 
 /// `RECORD` without what is left out, sorted.
-fn record(text: &str) -> String {
+fn record(text: &str, is_gone: impl Fn(&str) -> bool) -> String {
     let stays = |line: &&str| {
         let path = line.split(',').next().unwrap_or_default();
         let name = path.rsplit('/').next().unwrap_or_default();
         let varies = path.contains(".dist-info/") && VARYING_METADATA.contains(&name);
-        !line.is_empty() && !varies && !path.contains("__pycache__/")
+        !line.is_empty() && !varies && !path.contains("__pycache__/") && !is_gone(path)
     };
     let mut lines: Vec<&str> = text.lines().filter(stays).collect();
     lines.sort_unstable();

@@ -11,12 +11,14 @@ mod uv;
 use std::path::{Path, PathBuf};
 
 use djship_engine::{Container, Network};
+use djship_oci::Layer;
 use djship_store::{Bucket, Digest, FileTree};
 
 pub use environment::Distribution;
 
 use crate::application::Snapshot;
 use crate::base::Roots;
+use crate::bytecode::{self, BytecodeError};
 use crate::child::{self, ChildError, Finished};
 use crate::laid::{KeepError, Key, Laid};
 use crate::plan::Plan;
@@ -80,6 +82,9 @@ pub enum BuilderError {
         /// What could be read out of them.
         reason: Option<InstallFailure>,
     },
+    /// Files cannot be compiled.
+    #[error(transparent)]
+    Bytecode(#[from] BytecodeError),
     /// Another file operation failed.
     #[error("cannot prepare the builder")]
     Io(#[from] std::io::Error),
@@ -118,6 +123,7 @@ pub fn install(
     plan: &Plan,
     snapshot: &Snapshot,
     roots: &Roots<'_>,
+    base: &Layer,
 ) -> Result<Installed, BuilderError> {
     let settings = IndexSettings::of(tools.host);
     let project = Key::new("project").part(plan.project.folder.as_os_str().as_encoded_bytes()).digest();
@@ -138,7 +144,9 @@ pub fn install(
     let work = Workplace::open(tools, plan, roots, settings, &project)?;
     sources.write(&work.folder.path().join("source/app"), tools)?;
     work.install()?;
-    let (tree, distributions) = work.result()?;
+    let (mut tree, distributions) = work.result()?;
+    // Here and not later: every step from now on starts Python on it.
+    bytecode::add(tools, plan.release.value, &roots.interpreter(), &[base.bytes_dir()], &mut tree)?;
     let laid = Laid::keep(tools.store, Bucket::Outputs, &key, &tree, |folder| {
         let text = serde_json::to_vec(&distributions).map_err(std::io::Error::other)?;
         Ok(fs_err::write(folder.join(RECORD), text)?)
@@ -208,7 +216,8 @@ impl<'a> Sources<'a> {
 
 /// Stands for everything that decides what an environment holds.
 fn key(sources: &Sources<'_>, roots: &Roots<'_>, settings: &IndexSettings, project: &Digest) -> Digest {
-    let mut key = Key::new("environment, form 2").part(roots.key().as_bytes()).part(python::UV);
+    let mut key =
+        Key::new("environment, form 3").part(roots.key().as_bytes()).part(python::UV).part(python::COMPILE);
     // Never another project's: what its `setup.py` files once did to its cache stays there.
     key = sources.add_to(key.part(project.as_bytes()));
     for (name, value) in &settings.environment {

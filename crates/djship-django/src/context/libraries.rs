@@ -52,7 +52,9 @@ pub fn find(
     base: &Layer,
     installed: &Installed,
 ) -> Result<Option<Layer>, LibrariesError> {
-    let key = Key::new("libraries, form 1").part(installed.key.as_bytes()).part(roots.key().as_bytes());
+    let key = Key::new("libraries, form 2").part(installed.key.as_bytes()).part(roots.key().as_bytes());
+    // Security updates of found libraries come with a newer index.
+    let key = key.part(roots.archive_identity().as_bytes());
     let layer = kept::layer(tools, &key.digest(), || -> Result<FileTree, LibrariesError> {
         let packages = packages(tools, plan, roots, base, installed)?;
         if packages.is_empty() {

@@ -63,7 +63,7 @@ pub fn dependencies(
         tools.reporter.note(Note::Supplied { name, version: version.clone() });
     }
     let mut key = Key::new("dependency layer, form 1").part(installed.key.as_bytes());
-    key = key.part(&serving.requirements).part(python::COMPILE);
+    key = key.part(&serving.requirements).part(python::COMPILE).part(roots.interpreter().as_bytes());
     for (name, text) in python::RUNTIME {
         key = key.part(name).part(text);
     }
@@ -72,9 +72,9 @@ pub fn dependencies(
         if !serving.requirements.is_empty() {
             added.overlay(supplied::fetch(tools, roots, &serving.requirements)?);
         }
+        bytecode::add(tools, plan.release.value, &roots.interpreter(), runtime, &mut added)?;
         let mut tree = installed.laid.tree.clone();
         tree.overlay(added);
-        bytecode::add(tools, plan.release.value, runtime, &mut tree)?;
         Ok(tree)
     })
 }
@@ -87,10 +87,13 @@ pub fn application(
     serving: &Serving,
     collected: Option<(StaticRoot, FileTree)>,
 ) -> Result<Layer, ContextError> {
-    let Ground { plan, snapshot, lowers, layers } = *ground;
+    let Ground { plan, snapshot, lowers, layers, interpreter } = *ground;
     let (static_root, static_files) = collected.unzip();
     let generated = layer::generated(tools.store, plan, facts, serving, static_root.as_ref())?;
-    let mut key = Key::new("application layer, form 1").part(layers.as_bytes()).part(python::COMPILE);
+    let mut key = Key::new("application layer, form 1")
+        .part(layers.as_bytes())
+        .part(interpreter.as_bytes())
+        .part(python::COMPILE);
     key = key.part(layer::open_folders(plan, facts).join(":"));
     key = key.part(snapshot.tree.digest().as_bytes()).part(generated.digest().as_bytes());
     key = key.part(static_files.as_ref().map_or_else(Vec::new, |tree| tree.digest().as_bytes().to_vec()));
@@ -102,7 +105,7 @@ pub fn application(
             }
         }
         tree.fill_parents();
-        bytecode::add(tools, plan.release.value, lowers, &mut tree)?;
+        bytecode::add(tools, plan.release.value, interpreter, lowers, &mut tree)?;
         tree.overlay(static_files.unwrap_or_default());
         tree.overlay(generated);
         tree.fill_parents();

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use djship_engine::Upper;
 use djship_oci::Image;
 use djship_store::{Entry, FileTree, Node, TreePath};
 
+use crate::application::layer::OPEN_FOLDERS;
 use crate::application::statics::environment;
 use crate::build::mounted;
 use crate::builder::{Distribution, make_owned};
@@ -182,6 +184,12 @@ fn run(
     let mut container = child::step(mounted(image), ["/bin/sh", "-c", script]);
     container.bind_read_only(&program, "/opt/djship-build").file("/opt/djship-check/compiled", compiled);
     container.bind(&out, "/out").env("DJSHIP_READS", reads::RECORD);
+    if config.labels.contains_key(OPEN_FOLDERS) {
+        let (upper, workdir) = (work.join("upper"), work.join("workdir"));
+        make_owned(&upper, tools)?;
+        make_owned(&workdir, tools)?;
+        container.upper = Some(Upper { upper, work: workdir, volatile: true });
+    }
     for volume in &config.volumes {
         container.tmpfs(volume, 0o2775, None);
     }

@@ -16,6 +16,7 @@ use djship_store::saved::BYTES;
 pub use ports::Holder;
 pub use volumes::remove as remove_volumes;
 
+use crate::application::layer::OPEN_FOLDERS;
 use crate::build::mounted;
 use crate::tools::Tools;
 
@@ -51,6 +52,13 @@ pub struct Runnable {
     pub config: ImageConfig,
     /// The folders of its layers as an overlay takes them, topmost first.
     pub lowers: Vec<PathBuf>,
+}
+
+impl Runnable {
+    /// Whether the project writes into folders of code.
+    pub fn has_open_folders(&self) -> bool {
+        self.config.labels.get(OPEN_FOLDERS).is_some_and(|folders| !folders.is_empty())
+    }
 }
 
 impl From<&Image> for Runnable {

@@ -1,13 +1,13 @@
 //! Volumes: where a container's data is on the host.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use djship_engine::{Container, Upper};
+use djship_store::{FileTree, Node};
 
 use super::{RunError, RunOptions, Runnable};
-use crate::application::layer::OPEN_FOLDERS;
 use crate::tools::Tools;
 
 /// Adds the image's volumes and the mounts that were asked for. A volume of the image begins with what the image has there.
@@ -27,14 +27,14 @@ pub(super) fn mount(
         if !place.exists() {
             fill(tools, image, target, &place).map_err(failed)?;
         }
+        hand_over(tools, &place).map_err(failed)?;
         if options.read_only {
             container.bind_read_only(&place, target);
         } else {
             container.bind(&place, target);
         }
     }
-    let is_open = image.config.labels.get(OPEN_FOLDERS).is_some_and(|folders| !folders.is_empty());
-    if is_open && !options.read_only {
+    if image.has_open_folders() && !options.read_only {
         container.upper =
             Some(changes(tools, &all).map_err(|source| RunError::Volume { path: all.clone(), source })?);
     }
@@ -65,6 +65,7 @@ fn changes(tools: &Tools<'_>, all: &Path) -> io::Result<Upper> {
         fs_err::create_dir_all(folder)?;
         own(tools, folder)?;
     }
+    hand_over(tools, &upper)?;
     Ok(Upper { upper, work, volatile: false })
 }
 
@@ -83,8 +84,24 @@ fn fill(tools: &Tools<'_>, image: &Runnable, target: &str, place: &Path) -> io::
     let fresh = work.path().join("volume");
     fs_err::create_dir_all(&fresh)?;
     own(tools, &fresh)?;
-    for layer in image.lowers.iter().rev() {
-        copy_into(tools, &layer.join(target.trim_start_matches('/')), &fresh)?;
+    // From what the layers hold, as data: on the disk a link in a layer would lead out of it.
+    let mut tree = FileTree::new();
+    for folder in image.lowers.iter().rev().filter_map(|lower| lower.parent()) {
+        tree.overlay(
+            FileTree::load(folder).map_err(io::Error::other)?.subtree(target.trim_start_matches('/')),
+        );
+    }
+    for (path, entry) in tree.iter() {
+        let to = path.below(&fresh);
+        match &entry.node {
+            Node::Dir => fs_err::create_dir_all(&to)?,
+            Node::Symlink { target } => fs_err::os::unix::fs::symlink(target, &to)?,
+            Node::File { at, .. } => {
+                fs_err::copy(at, &to)?;
+                fs_err::set_permissions(&to, std::fs::Permissions::from_mode(0o664))?;
+            }
+        }
+        own(tools, &to)?;
     }
     if let Some(parent) = place.parent() {
         fs_err::create_dir_all(parent)?;
@@ -92,20 +109,19 @@ fn fill(tools: &Tools<'_>, image: &Runnable, target: &str, place: &Path) -> io::
     fs_err::rename(&fresh, place)
 }
 
-fn copy_into(tools: &Tools<'_>, from: &Path, to: &Path) -> io::Result<()> {
-    let Ok(entries) = fs_err::read_dir(from) else { return Ok(()) };
-    for entry in entries {
-        let entry = entry?;
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            fs_err::create_dir_all(&target)?;
-            own(tools, &target)?;
-            copy_into(tools, &source, &target)?;
-        } else if kind.is_file() {
-            fs_err::copy(&source, &target)?;
-            fs_err::set_permissions(&target, std::fs::Permissions::from_mode(0o664))?;
-            own(tools, &target)?;
+/// Started by root, the same volume may have belonged to somebody else before: the project's owner, or nobody.
+fn hand_over(tools: &Tools<'_>, place: &Path) -> io::Result<()> {
+    let Some(owner) = tools.host.owner else { return Ok(()) };
+    if fs_err::symlink_metadata(place)?.uid() == owner.uid {
+        return Ok(());
+    }
+    let mut left = vec![place.to_owned()];
+    while let Some(path) = left.pop() {
+        own(tools, &path)?;
+        if fs_err::symlink_metadata(&path)?.is_dir() {
+            for entry in fs_err::read_dir(&path)? {
+                left.push(entry?.path());
+            }
         }
     }
     Ok(())
@@ -113,7 +129,7 @@ fn copy_into(tools: &Tools<'_>, from: &Path, to: &Path) -> io::Result<()> {
 
 fn own(tools: &Tools<'_>, path: &Path) -> io::Result<()> {
     match tools.host.owner {
-        Some(owner) => fs_err::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid)),
+        Some(owner) => fs_err::os::unix::fs::lchown(path, Some(owner.uid), Some(owner.gid)),
         None => Ok(()),
     }
 }
