@@ -41,8 +41,9 @@ impl Workshop {
         if let Some(owner) = owner {
             engine = engine.with_host_owner(owner);
         }
+        let offline = cli.offline || env::get(env::OFFLINE).is_some();
         let options = FetchOptions {
-            offline: cli.offline || env::get(env::OFFLINE).is_some(),
+            offline,
             http_proxy: env::text("http_proxy").or_else(|| env::text("HTTP_PROXY")),
             https_proxy: env::text("https_proxy").or_else(|| env::text("HTTPS_PROXY")),
             no_proxy: env::text("no_proxy").or_else(|| env::text("NO_PROXY")).map_or_else(Vec::new, |list| {
@@ -54,6 +55,7 @@ impl Workshop {
             .map_err(|error| Report::new(Kind::Host, error.to_string()).causes(&error))?;
         let host = Host {
             owner,
+            offline,
             ca_bundle: env::ca_bundle(),
             installer: env::installer(),
             pip_configuration: env::pip_configuration(),

@@ -23,17 +23,18 @@ fn text(path: &Path) -> Result<&str> {
 
 /// Builds a project that must be refused with `code`, in these words, leaving nothing.
 fn refused(djship: &Djship, project: &TempProject, code: i32, words: &[&str]) -> Result<Output> {
+    // The store is kept between runs: an image of an earlier one is not ours.
+    let name = format!("refused-{}", std::process::id());
     let out = tempfile::tempdir()?;
     let layout = out.path().join("layout");
     let output = format!("layout:{}", text(&layout)?);
-    let output =
-        djship.run(["build", text(project.path())?, "-t", "refused:1", "-o", &output])?.exit_code(code)?;
+    let output = djship.run(["build", text(project.path())?, "-t", &name, "-o", &output])?.exit_code(code)?;
     is_report(&output, words)?;
     ensure!(!layout.exists(), "there is a layout of an image that is none\n{output}");
     let left = store::unfinished(djship.home());
     ensure!(left.is_empty(), "left in the store: {left:?}\n{output}");
     let images = djship.run(["images"])?.success()?;
-    ensure!(!images.stdout.contains("refused"), "the refused image is kept\n{images}");
+    ensure!(!images.stdout.contains(&name), "the refused image is kept\n{images}");
     Ok(output)
 }
 
@@ -241,7 +242,7 @@ fn offline_holds_for_the_python_index_too() -> Result<()> {
     // Debian's packages are in the store then, and another list of distributions is not.
     full.run(["build", text(small()?.path())?, "-t", "small"])?.success()?;
     let more = small()?.with("requirements.txt", "Django==5.2.19\ndj-database-url==3.1.2\n")?;
-    let output = full.run(["build", text(more.path())?, "-t", "refused:1", "--offline"])?.exit_code(3)?;
+    let output = full.run(["build", text(more.path())?, "-t", "offline", "--offline"])?.exit_code(3)?;
     is_report(&output, &["offline"])?;
     ensure!(store::unfinished(full.home()).is_empty(), "{:?}", store::unfinished(full.home()));
     Ok(())

@@ -40,6 +40,8 @@ pub struct Host {
     pub installer: Vec<(String, String)>,
     /// pip's own configuration files, weakest first.
     pub pip_configuration: Vec<PathBuf>,
+    /// Use no network.
+    pub offline: bool,
     /// Where the Debian archives are.
     pub debian: DebianSources,
 }

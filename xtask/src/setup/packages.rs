@@ -1,5 +1,6 @@
 //! The Debian packages that the tests need, each with the reason.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -7,12 +8,13 @@ use anyhow::Result;
 use crate::workspace::{output_of, run};
 
 /// Package, and what needs it.
-const PACKAGES: [(&str, &str); 13] = [
+const PACKAGES: [(&str, &str); 14] = [
     ("busybox-static", "a root file system of one file, for the engine's tests"),
     ("ca-certificates", "the CA bundle that djship trusts and hands to the builder"),
     ("curl", "a second opinion on what the production image serves"),
     ("debian-archive-keyring", "apt's own keys, to compare closures with apt's"),
     ("git", "git's ignore rule, which selection is compared with"),
+    ("postgresql", "the database that a site's votes outlast a restart in; its own cluster is not started"),
     ("podman", "runs the OCI layout that djship wrote"),
     ("python3-venv", "the tests of the probe, under Debian's own Python"),
     ("runc", "podman's runtime in those tests; its default one refuses hybrid cgroups"),
@@ -33,9 +35,23 @@ pub(super) fn install() -> Result<()> {
     for (name, reason) in &missing {
         println!("{name}: {reason}");
     }
+    if missing.iter().any(|(name, _)| *name == "postgresql") {
+        keep_postgresql_quiet()?;
+    }
     run(&mut apt_get(&["update"]))?;
     let mut install = apt_get(&["install", "--yes", "--no-install-recommends"]);
     run(install.args(missing.iter().map(|(name, _)| name)))
+}
+
+/// Debian's package makes and starts a cluster when it is installed, unless it is told not to: the tests start their own.
+fn keep_postgresql_quiet() -> Result<()> {
+    let folder = Path::new("/etc/postgresql-common");
+    let file = folder.join("createcluster.conf");
+    if !file.exists() {
+        fs_err::create_dir_all(folder)?;
+        fs_err::write(file, "create_main_cluster = false\n")?;
+    }
+    Ok(())
 }
 
 fn apt_get(arguments: &[&str]) -> Command {

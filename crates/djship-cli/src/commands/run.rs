@@ -23,7 +23,7 @@ use crate::ui::Console;
 pub(crate) fn run(cli: &Cli, args: &RunArgs, console: &Console) -> Result<i32, Report> {
     let since = Instant::now();
     background::enter().map_err(|error| Report::new(Kind::Host, error.to_string()))?;
-    let folder = is_folder(&args.what).then(|| PathBuf::from(&args.what));
+    let folder = names_folder(args).then(|| PathBuf::from(&args.what));
     if args.first_look && folder.is_none() {
         return Err(Report::new(
             Kind::Usage,
@@ -159,7 +159,7 @@ fn container_name(args: &RunArgs) -> Result<String, Report> {
     if let Some(name) = &args.name {
         return checked_name(name);
     }
-    if !is_folder(&args.what) {
+    if !names_folder(args) {
         return Ok(named_like(&args.what));
     }
     let project = djship_django::project::Project::open(Path::new(&args.what))
@@ -167,6 +167,21 @@ fn container_name(args: &RunArgs) -> Result<String, Report> {
     let plan =
         djship_django::plan::Plan::for_project(&project).map_err(|error| errors::build(&error.into()))?;
     Ok(named_like(&plan.name.value))
+}
+
+/// Whether a project's folder is meant. A plain word is an image when there is one of that name.
+fn names_folder(args: &RunArgs) -> bool {
+    let what = args.what.as_str();
+    let is_path = what.contains('/') || what == "." || what == "..";
+    if !is_path && !args.first_look {
+        let home = env::home(rustix::process::geteuid().is_root());
+        let known = home.is_dir()
+            && djship_store::Store::open(&home).is_ok_and(|store| ImageStore::new(&store).find(what).is_ok());
+        if known {
+            return false;
+        }
+    }
+    is_folder(what)
 }
 
 /// A container's name as the user gives it: it becomes a folder's.

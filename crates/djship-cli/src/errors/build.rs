@@ -147,6 +147,9 @@ fn install(report: Report, file: &str, output: &[String], reason: Option<&Instal
             .line("The Python index cannot be reached.")
             .tail(output)
             .hint("Check the network; a mirror is set as for pip: PIP_INDEX_URL, or pip.conf"),
+        Some(InstallFailure::Offline) => Report { kind: Kind::Host, ..report }
+            .line("The network may not be used (--offline), and something is not in the store yet.")
+            .hint("Build once without --offline; after that the same dependencies need no network"),
         Some(InstallFailure::NoSpace) => Report { kind: Kind::Host, ..report }
             .line("There is no space left.")
             .hint("Free some, or set DJSHIP_HOME to a folder on a larger disk"),

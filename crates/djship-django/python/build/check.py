@@ -1,18 +1,34 @@
 """Proves that the finished image starts: `check.py`, in the folder of manage.py, as the run user.
 
-Imports every compiled distribution (names on standard input, one a line), sets Django up, imports the URLs and the
-application as the server does, and runs the system checks. Each failure is one line on standard output:
-{"what", "name", "type", "message", "file", "line"}; the exit code is 1 when there was any.
+Imports what every compiled distribution needs the system's libraries for (names on standard input, one a line), sets
+Django up, imports the URLs and the application as the server does, and runs the system checks. Each failure is one
+line on standard output: {"what", "name", "type", "message", "file", "line"}; the exit code is 1 when there was any.
 """
 
 import importlib
+import importlib.machinery
 import importlib.metadata
 import json
 import os
 import sys
 import traceback
+from functools import partial
 
 from through_manage import run
+
+HOME = "/opt/djship"
+# Packages that are installed to be run by something else, or not to be run at all. (Top-level names: a name such as
+# `tests` would be the project's own besides.)
+NOT_IMPORTED = {
+    "uwsgidecorators": "only inside a uWSGI process",
+    "benchmarks": "run by hand",
+    "docs": "documentation",
+    "examples": "documentation",
+    "test": "needs its test runner",
+    "tests": "needs its test runner",
+}
+# The longest first: `_x.cpython-313-x86_64-linux-gnu.so` also ends with `.so`.
+SUFFIXES = sorted(importlib.machinery.EXTENSION_SUFFIXES, key=len, reverse=True)
 
 failures = 0
 
@@ -35,48 +51,114 @@ def report(what, name, error):
     print(json.dumps(line), flush=True)
 
 
-def attempt(what, name, function):
+def attempt(what, name, function, is_failure=lambda error: True):
+    """Calls the function, and reports how it fails. Did it succeed?"""
     try:
         function()
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        report(what, name, error)
+        if is_failure(error):
+            report(what, name, error)
+        return False
+    return True
 
 
-def modules_of(distribution):
-    """The importable top-level names of a distribution."""
-    files = importlib.metadata.files(distribution) or []
-    names = set()
+def is_module_name(parts):
+    return all(part.isidentifier() for part in parts) and parts[0] not in NOT_IMPORTED
+
+
+def packages_of(files):
+    """The packages of a distribution that are in no other of its packages: `psycopg2`, `zope.interface`."""
+    folders = {file.parts[:-1] for file in files if file.name == "__init__.py" and file.parts[:-1]}
+    return sorted(
+        ".".join(folder)
+        for folder in folders
+        if is_module_name(folder) and not any(folder[:length] in folders for length in range(1, len(folder)))
+    )
+
+
+def extensions_of(files):
+    """The extension modules of a distribution that this interpreter can load: (dotted name, path)."""
     for file in files:
-        first = file.parts[0]
-        if len(file.parts) > 1 and file.name == "__init__.py" and len(file.parts) == 2:
-            names.add(first)
-        elif len(file.parts) == 1 and first.endswith((".py", ".so")):
-            names.add(first.split(".")[0])
-    return sorted(name for name in names if name.isidentifier())
+        suffix = next((suffix for suffix in SUFFIXES if file.name.endswith(suffix)), None)
+        parts = (*file.parts[:-1], file.name[: -len(suffix)]) if suffix else ("",)
+        if not is_module_name(parts):
+            continue
+        path = os.path.realpath(file.locate())
+        # A library that others load or link to (ctypes, the wheel's own copies) has no such function.
+        initialiser = b"PyInit_" + parts[-1].encode()
+        try:
+            with open(path, "rb") as opened:
+                if initialiser in opened.read():
+                    yield ".".join(parts), path
+        except OSError:
+            continue  # trimmed from the image: what needs it will say so
+
+
+def is_loaded(path):
+    """Is this library part of the process already? Then everything that it is linked to was found."""
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+            return any(line.rstrip("\n").endswith(" " + path) for line in maps)
+    except OSError:
+        return False
+
+
+def is_optional(error, own):
+    """Did the import fail only because another distribution is missing, which this one can do without?"""
+    # What the package raised itself in its place, with advice; the import system always gives the name.
+    while isinstance(error, ImportError) and error.name is None and (error.__cause__ or error.__context__):
+        error = error.__cause__ or error.__context__
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return False
+    return not any(error.name == name or error.name.startswith(name + ".") for name in own)
+
+
+def check_distribution(distribution):
+    try:
+        files = importlib.metadata.files(distribution) or []
+    except importlib.metadata.PackageNotFoundError as error:
+        report("import", distribution, error)
+        return
+    packages, extensions = packages_of(files), list(extensions_of(files))
+    own = {*packages, *(name for name, _ in extensions)}
+
+    def is_failure(error):
+        return not is_optional(error, own)
+
+    def fails(name):
+        return not attempt("import", name, partial(importlib.import_module, name), is_failure)
+
+    broken = tuple(name + "." for name in packages if fails(name))
+    for name, path in extensions:
+        # In a package that failed everything fails, for the same reason.
+        if not name.startswith(broken) and not is_loaded(path):
+            fails(name)
 
 
 def check():
+    # As the server does, from the same source. The supplied packages come last, as in launch.py.
+    sys.path.append(os.path.join(HOME, "lib"))
+    from djship_serve.project import prepare_static_root, read_app
+
+    app = read_app()
+    prepare_static_root(app)
     import django
 
     def set_up():
         django.setup()
 
-    attempt("setup", "django.setup()", set_up)
-    if failures:
+    if not attempt("setup", "django.setup()", set_up):
         return
     from django.conf import settings
     from django.core import checks
 
     for distribution in filter(None, (line.strip() for line in sys.stdin)):
-        for name in modules_of(distribution):
-            attempt("import", name, lambda name=name: importlib.import_module(name))
+        check_distribution(distribution)
     urls = getattr(settings, "ROOT_URLCONF", None)
     if urls:
         attempt("urls", urls, lambda: importlib.import_module(urls))
-    with open("/opt/djship/app.json", encoding="utf-8") as file:
-        app = json.load(file)
     for kind in ("wsgi", "asgi"):
         if app.get(kind):
             module = app[kind].partition(":")[0]

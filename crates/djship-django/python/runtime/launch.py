@@ -4,6 +4,7 @@ The project's own folder comes first on the path, /opt/djship/lib last: a packag
 itself always wins over a supplied one, and /venv stays as it was installed.
 """
 
+import importlib.util
 import os
 import runpy
 import sys
@@ -15,4 +16,7 @@ if __name__ == "__main__":
     sys.path[0] = os.getcwd()
     sys.path.append(os.path.join(here, "lib"))
     del sys.argv[0]
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    module = sys.argv[0]
+    if module == "gunicorn" and importlib.util.find_spec("gunicorn.__main__") is None:
+        module = "gunicorn.app.wsgiapp"  # before version 20.1
+    runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -11,6 +11,7 @@ import json
 import os
 import runpy
 import sys
+import time
 
 # Any fixed number will do, as long as nothing else locks it: the first eight bytes of a digest.
 KEY = int.from_bytes(hashlib.sha256(b"djship migrate").digest()[:8], "big", signed=True)
@@ -22,10 +23,18 @@ def say(text):
 
 @contextlib.contextmanager
 def postgresql_lock(cursor, database):
-    cursor.execute("SELECT pg_try_advisory_lock(%s)", [KEY])
-    if not cursor.fetchone()[0]:
-        say("another container is migrating this database; waiting for it")
-        cursor.execute("SELECT pg_advisory_lock(%s)", [KEY])
+    # Asked again and again: a statement that waits in the server keeps its snapshot, and the other container's
+    # CREATE INDEX CONCURRENTLY would wait for that one to end. For the same reason, outside any transaction.
+    cursor.db.set_autocommit(True)
+    waiting = False
+    while True:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [KEY])
+        if cursor.fetchone()[0]:
+            break
+        if not waiting:
+            say("another container is migrating this database; waiting for it")
+            waiting = True
+        time.sleep(1)
     yield
 
 

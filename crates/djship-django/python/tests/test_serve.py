@@ -4,6 +4,7 @@ Needs Django and WhiteNoise in the interpreter under test; the PostgreSQL lock n
 DJSHIP_TEST_POSTGRES, the URL of a server that may be written to.
 """
 
+import http.client
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ import unittest
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-from synthetic import INTERPRETER, PYTHON_FOLDER, WSGI, needs, project_files, write_files
+from synthetic import INTERPRETER, PYTHON_FOLDER, WSGI, has, needs, project_files, write_files
 
 SETTINGS = """
     SECRET_KEY = "x"
@@ -141,6 +142,91 @@ class ServeTest(unittest.TestCase):
         self.write_app(wsgi=None)
         self.assertEqual(self.ask(ASK_WSGI, "localhost", "/", DJSHIP_TRY="1")[0][0], "200")
 
+    def leave_out_static_root(self, value="None"):
+        self.write_app(static={"whitenoise": False, "root": str(self.app / "collected"), "url": "/assets/"})
+        settings = self.app / "site1" / "settings.py"
+        manifest = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+        settings.write_text(
+            settings.read_text()
+            + f"STATIC_ROOT = {value}\nMIDDLEWARE.insert(0, 'whitenoise.middleware.WhiteNoiseMiddleware')\n"
+            + f"STORAGES = {{'staticfiles': {{'BACKEND': {manifest!r}}}}}\n"
+        )
+        names = {"version": "1.1", "paths": {"site.css": "site.0123456789ab.css"}, "hash": ""}
+        view = """
+            from django.conf import settings
+            from django.http import HttpResponse
+            from django.templatetags.static import static
+            from django.urls import path
+            def view(request):
+                return HttpResponse(static("site.css") + " " + type(settings.STATIC_ROOT).__name__)
+            urlpatterns = [path("", view)]
+        """
+        write_files(self.app, {"collected/staticfiles.json": json.dumps(names), "site1/urls.py": view})
+
+    @needs("django", "whitenoise")
+    def test_static_root_that_the_settings_leave_out(self):
+        self.leave_out_static_root()
+        for code in (ASK_WSGI, ASK_ASGI):
+            css, page = self.ask(code, "localhost", "/assets/site.css", "/", DJSHIP_TRY="1")[:2]
+            self.assertEqual((css[0], css[2]), ("200", "body {}"))
+            self.assertEqual(page[::2], ["200", "/assets/site.0123456789ab.css str"])
+
+    @needs("django", "whitenoise")
+    def test_static_root_that_is_another(self):
+        self.leave_out_static_root("BASE_DIR / 'elsewhere'")
+        css, page = self.ask(ASK_WSGI, "localhost", "/assets/site.css", "/", DJSHIP_TRY="1")
+        self.assertEqual((css[0], css[2]), ("200", "body {}"))
+        self.assertIn("/assets/site.0123456789ab.css P", page[2])  # still a path
+
+    @needs("django", "whitenoise")
+    def test_static_root_without_an_application_of_its_own(self):
+        self.leave_out_static_root()
+        described = json.loads((self.home / "app.json").read_text())
+        self.write_app(wsgi=None, static=described["static"])
+        (css,) = self.ask(ASK_WSGI, "localhost", "/assets/site.css", DJSHIP_TRY="1")
+        self.assertEqual((css[0], css[2]), ("200", "body {}"))
+
+    @needs("django", "gunicorn")
+    def test_the_own_configuration_of_gunicorn(self):
+        """Beside manage.py it is found without being named; where to listen is the container's business."""
+        configuration = """
+            import json
+            bind, worker_tmp_dir, threads = "127.0.0.1:1", "/nowhere", 3
+            def when_ready(server):
+                cfg = server.cfg
+                control = getattr(cfg, "control_socket_disable", True)
+                print(json.dumps([cfg.threads, cfg.worker_tmp_dir, control, server.LISTENERS[0].sock.getsockname()]), flush=True)
+        """
+        write_files(self.app, {"gunicorn.conf.py": configuration})
+        self.write_app()
+        words = [INTERPRETER, self.home / "launch.py", "gunicorn", "djship_serve.wsgi:application"]
+        write_files(self.home, {"commands/web": "\n".join(map(str, words))})
+        # What `start` finds in the image by its folder.
+        if has("gunicorn.ctl"):
+            (self.home / "lib" / "gunicorn" / "ctl").mkdir(parents=True)
+        server = subprocess.Popen(
+            ["/bin/sh", self.home / "start"], cwd=self.app, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={"PATH": "/nowhere", "PORT": "0", "DJSHIP_BIND": "127.0.0.1", "WEB_CONCURRENCY": "1", "DJSHIP_TRY": "1"},
+        )  # fmt: skip
+        try:
+            line = server.stdout.readline()
+            self.assertTrue(line, "it did not start")
+            threads, folder, no_control, (address, port) = json.loads(line)
+            self.assertEqual((threads, folder, no_control, address), (3, "/dev/shm", True, "127.0.0.1"))
+            connection = http.client.HTTPConnection(address, port, timeout=30)
+            connection.request("GET", "/", headers={"Host": "localhost"})
+            self.assertEqual(connection.getresponse().read(), b"hello")
+            connection.close()
+        finally:
+            server.terminate()
+            out, error = server.communicate()
+        self.assertEqual(server.returncode, 0, error)
+
+    def test_a_gunicorn_that_is_no_program_yet(self):
+        files = {"gunicorn/__init__.py": "", "gunicorn/app/__init__.py": "", "gunicorn/app/wsgiapp.py": "print(__name__)"}
+        write_files(self.app, files)
+        self.assertEqual(self.run_python(self.home / "launch.py", "gunicorn").stdout, "__main__\n")
+
     def test_the_project_wins_over_what_is_supplied(self):
         write_files(self.home / "lib", {"shadow.py": "print('supplied')", "only.py": "print('supplied')"})
         write_files(self.app, {"shadow.py": "print('own')"})
@@ -178,10 +264,19 @@ class ServeTest(unittest.TestCase):
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.assertIn("waiting for it", waiter.stderr.readline())
+        # What a migration of the other container may do meanwhile: this waits for every older snapshot to end.
+        concurrently = (
+            "import sys, psycopg2; c = psycopg2.connect(sys.argv[1], options='-c statement_timeout=20s');"
+            "c.autocommit = True; c = c.cursor(); c.execute('CREATE TABLE IF NOT EXISTS djship_test (n int)');"
+            "c.execute('CREATE INDEX CONCURRENTLY ON djship_test (n)'); c.execute('DROP TABLE djship_test')"
+        )
+        done = subprocess.run([INTERPRETER, "-c", concurrently, url], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIsNone(waiter.poll())
         holder.communicate()  # lets the lock go with its connection
         out, error = waiter.communicate()
         self.assertEqual(waiter.returncode, 0, error)
+        self.assertNotIn("waiting for it", error)  # said once
         self.assertIn("migrat", out)
 
 

@@ -12,6 +12,9 @@ from synthetic import PYTHON_FOLDER, write_files
 
 SHOW = "import os, sys; print(sys.argv[1:]); print([os.environ.get(n) for n in ('PORT', 'WEB_CONCURRENCY', 'UVICORN_HOST', 'GUNICORN_CMD_ARGS')])"
 
+# Only where this memory can be written to.
+MEMORY = " --worker-tmp-dir=/dev/shm" if os.access("/dev/shm", os.W_OK) else ""
+
 
 class StartTest(unittest.TestCase):
     def setUp(self):
@@ -61,17 +64,39 @@ class StartTest(unittest.TestCase):
         done = self.start("web", "--more", "a b", WEB_CONCURRENCY="3", PORT="9000")
         words, values = map(eval, done.stdout.splitlines())
         self.assertEqual(words, ["two words", "*", "--more", "a b"])
-        self.assertEqual(values, ["9000", "3", "0.0.0.0", "--bind=0.0.0.0:9000"])
+        self.assertEqual(values, ["9000", "3", "0.0.0.0", "--bind=0.0.0.0:9000" + MEMORY])
 
     def test_defaults(self):
         done = self.start()
         port, workers, host, gunicorn = eval(done.stdout.splitlines()[1])
-        self.assertEqual((port, host, gunicorn), ("8000", "0.0.0.0", "--bind=0.0.0.0:8000"))
+        self.assertEqual((port, host, gunicorn), ("8000", "0.0.0.0", "--bind=0.0.0.0:8000" + MEMORY))
         self.assertIn(int(workers), range(1, min(2 * len(os.sched_getaffinity(0)) + 1, 8) + 1))
 
     def test_an_address_of_its_own(self):
         done = self.start("web", DJSHIP_BIND="::1", PORT="81")
-        self.assertEqual(eval(done.stdout.splitlines()[1])[2:], ["::1", "--bind=[::1]:81"])
+        self.assertEqual(eval(done.stdout.splitlines()[1])[2:], ["::1", "--bind=[::1]:81" + MEMORY])
+
+    def gunicorn(self, **environment):
+        return eval(self.start("web", **environment).stdout.splitlines()[1])[3]
+
+    def test_gunicorn_arguments_of_the_caller_come_last(self):
+        bind = "--bind=0.0.0.0:8000"
+        for given, expected in [
+            ("--threads 4", f"{bind}{MEMORY} --threads 4"),
+            ("--bind=1.2.3.4:5", f"{MEMORY} --bind=1.2.3.4:5"),
+            ("--threads 4 -b :5", f"{MEMORY} --threads 4 -b :5"),
+            ("--backlog=9", f"{bind}{MEMORY} --backlog=9"),
+        ]:
+            self.assertEqual(self.gunicorn(GUNICORN_CMD_ARGS=given), expected.strip())
+
+    def test_no_control_socket_where_gunicorn_has_one(self):
+        package = self.home / "lib" / "gunicorn"
+        package.mkdir(parents=True)
+        self.assertNotIn("control", self.gunicorn())
+        (package / "ctl").mkdir()
+        self.assertTrue(self.gunicorn().endswith(" --no-control-socket"))
+        given = "--control-socket=/run/x"
+        self.assertTrue(self.gunicorn(GUNICORN_CMD_ARGS=given).endswith(f"{MEMORY} {given}"))
 
     def test_a_command_that_the_image_lacks(self):
         done = self.start("worker")

@@ -4,31 +4,36 @@
 //! does the installing; it comes from the Python index that the host is set up for, by pinned hash.
 
 mod environment;
+mod error;
 mod index_settings;
+mod network;
+mod sources;
 pub mod supplied;
 mod uv;
 
 use std::path::{Path, PathBuf};
 
-use djship_engine::{Container, Network};
 use djship_oci::Layer;
 use djship_store::{Bucket, Digest, FileTree};
 
 pub use environment::Distribution;
+pub use error::{BuilderError, InstallFailure};
+pub(crate) use network::make_owned;
+use network::online;
 
 use crate::application::Snapshot;
 use crate::base::Roots;
-use crate::bytecode::{self, BytecodeError};
-use crate::child::{self, ChildError, Finished};
+use crate::bytecode;
+use crate::child::{self, Finished};
 use crate::laid::{KeepError, Key, Laid};
 use crate::plan::Plan;
 use crate::plan::dependencies::Dependencies;
-use crate::project::ProjectError;
 use crate::project::requirements::normalise;
 use crate::python;
 use crate::report::{Because, Note};
 use crate::tools::Tools;
 use index_settings::IndexSettings;
+use sources::Sources;
 
 /// Beside the tree of an installed environment: what is in it.
 const RECORD: &str = "installed.json";
@@ -48,72 +53,6 @@ impl Installed {
     /// Whether one of these distributions is installed; names normalised.
     pub fn has_any(&self, names: &[&str]) -> bool {
         self.distributions.iter().any(|found| names.contains(&normalise(&found.name).as_str()))
-    }
-}
-
-/// Why the dependencies cannot be installed.
-#[derive(Debug, thiserror::Error)]
-pub enum BuilderError {
-    /// A container failed to run.
-    #[error(transparent)]
-    Child(#[from] ChildError),
-    /// The result cannot be kept.
-    #[error(transparent)]
-    Keep(#[from] KeepError),
-    /// The project cannot be read.
-    #[error(transparent)]
-    Project(#[from] ProjectError),
-    /// The compiler's root cannot be made.
-    #[error(transparent)]
-    Base(#[from] crate::base::BaseError),
-    /// uv itself cannot be fetched.
-    #[error("cannot fetch uv from the Python index")]
-    NoInstaller {
-        /// The last lines that pip printed.
-        output: Vec<String>,
-    },
-    /// The installer failed.
-    #[error("cannot install the dependencies from `{file}`")]
-    Install {
-        /// The file that was installed from.
-        file: String,
-        /// The last lines that uv printed.
-        output: Vec<String>,
-        /// What could be read out of them.
-        reason: Option<InstallFailure>,
-    },
-    /// Files cannot be compiled.
-    #[error(transparent)]
-    Bytecode(#[from] BytecodeError),
-    /// Another file operation failed.
-    #[error("cannot prepare the builder")]
-    Io(#[from] std::io::Error),
-}
-
-/// What kept a distribution from being installed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InstallFailure {
-    /// The index has no such distribution, or no such version.
-    Unknown {
-        /// The requirement as uv names it.
-        requirement: String,
-    },
-    /// It did not compile.
-    Compile {
-        /// Its name.
-        distribution: String,
-        /// The first line in which the compiler says what is missing.
-        missing: Option<String>,
-    },
-    /// The index cannot be reached.
-    Network,
-    /// The disk is full.
-    NoSpace,
-}
-
-impl From<djship_store::StoreError> for BuilderError {
-    fn from(error: djship_store::StoreError) -> Self {
-        Self::Keep(error.into())
     }
 }
 
@@ -162,56 +101,6 @@ pub fn install(
 fn read_record(folder: &Path) -> Result<Vec<Distribution>, BuilderError> {
     let text = fs_err::read(folder.join(RECORD))?;
     Ok(serde_json::from_slice(&text).map_err(std::io::Error::other)?)
-}
-
-/// What the installer sees of the project: the files that name the dependencies as they were read for the key, or, when
-/// something is installed from the project itself, all that ships. No other file of the project, because packages' own
-/// programs run beside it and have the network.
-enum Sources<'a> {
-    Files(Vec<(String, String)>),
-    Project(&'a Snapshot),
-}
-
-impl<'a> Sources<'a> {
-    fn of(plan: &Plan, snapshot: &'a Snapshot) -> Result<Self, BuilderError> {
-        if plan.dependencies.value.local() {
-            return Ok(Self::Project(snapshot));
-        }
-        let mut files = Vec::new();
-        for file in plan.dependencies.value.files() {
-            // As UTF-8, whatever the file's own encoding is.
-            let text = plan.project.read(&file)?.unwrap_or_default();
-            files.push((file, text));
-        }
-        Ok(Self::Files(files))
-    }
-
-    fn add_to(&self, key: Key) -> Key {
-        match self {
-            Self::Files(files) => files.iter().fold(key, |key, (file, text)| key.part(file).part(text)),
-            Self::Project(snapshot) => key.part(snapshot.tree.digest().as_bytes()),
-        }
-    }
-
-    fn write(&self, folder: &Path, tools: &Tools<'_>) -> Result<(), BuilderError> {
-        match self {
-            Self::Files(files) => {
-                fs_err::create_dir_all(folder)?;
-                for (file, text) in files {
-                    let path = folder.join(file);
-                    if let Some(parent) = path.parent() {
-                        fs_err::create_dir_all(parent)?;
-                    }
-                    fs_err::write(path, text)?;
-                }
-                Ok(())
-            }
-            Self::Project(snapshot) => {
-                let owner = tools.host.owner.map(|owner| (owner.uid, owner.gid));
-                snapshot.copy_to(folder, owner).map_err(|error| std::io::Error::other(error).into())
-            }
-        }
-    }
 }
 
 /// Stands for everything that decides what an environment holds.
@@ -371,40 +260,4 @@ fn install_arguments(list: &[String], further: &[&str]) -> Vec<String> {
     arguments.extend(further.iter().map(|&text| text.to_owned()));
     arguments.extend(list.iter().cloned());
     arguments
-}
-
-/// Gives a container the network, the host's certificates and the index settings.
-fn online(container: &mut Container, tools: &Tools<'_>, settings: &IndexSettings) {
-    container.network = Network::Host;
-    for (name, value) in &settings.environment {
-        container.env(name, value);
-    }
-    for folder in &settings.folders {
-        container.bind_read_only(folder, folder);
-    }
-    for file in ["/etc/resolv.conf", "/etc/hosts"] {
-        if Path::new(file).exists() {
-            container.bind_read_only(file, file);
-        }
-    }
-    if let Some(bundle) = &tools.host.ca_bundle {
-        // As a file, so that the folder around it stays the root's own.
-        container.bind_read_only(bundle, CERTIFICATES);
-    }
-    for name in ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT"] {
-        container.env(name, CERTIFICATES);
-    }
-}
-
-/// Where Debian keeps the certificates.
-const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
-
-/// Makes a folder that containers may write to.
-pub(crate) fn make_owned(folder: &Path, tools: &Tools<'_>) -> Result<(), std::io::Error> {
-    fs_err::create_dir_all(folder)?;
-    match tools.host.owner {
-        // Never through a link: the folder around it may be a stranger's.
-        Some(owner) => fs_err::os::unix::fs::lchown(folder, Some(owner.uid), Some(owner.gid)),
-        None => Ok(()),
-    }
 }

@@ -4,7 +4,8 @@ use djship_store::tree::EPOCH;
 use djship_store::{Bucket, Entry, FileTree, Node, StoreError, TreePath};
 
 use super::index_settings::IndexSettings;
-use super::{BuilderError, make_owned, online, uv};
+use super::network::online;
+use super::{BuilderError, make_owned, uv};
 use crate::base::Roots;
 use crate::child;
 use crate::laid::{KeepError, Key, Laid};

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use djship_store::{Bucket, FileTree};
 
 use super::index_settings::IndexSettings;
-use super::{BuilderError, InstallFailure, make_owned, online};
+use super::network::online;
+use super::{BuilderError, InstallFailure, make_owned};
 use crate::child;
 use crate::laid::{KeepError, Key, Laid};
 use crate::python;
@@ -76,6 +77,14 @@ pub(super) fn fetch(
     }
     let finished = child::run(tools, &container)?;
     if !finished.success() {
+        if tools.host.offline {
+            let file = "what djship itself needs".to_owned();
+            return Err(BuilderError::Install {
+                file,
+                output: Vec::new(),
+                reason: Some(InstallFailure::Offline),
+            });
+        }
         return Err(BuilderError::NoInstaller { output: finished.tail(20).to_vec() });
     }
     let tree = FileTree::scan(&out).map_err(KeepError::from)?;
@@ -106,6 +115,9 @@ pub(super) fn failure(lines: &[String]) -> Option<InstallFailure> {
     let text = joined(lines);
     if text.contains("No space left on device") {
         return Some(InstallFailure::NoSpace);
+    }
+    if text.contains("the network was disabled") || text.contains("network connectivity is disabled") {
+        return Some(InstallFailure::Offline);
     }
     if [
         "dns error",
