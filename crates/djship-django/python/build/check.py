@@ -17,9 +17,10 @@ from functools import partial
 from through_manage import run
 
 HOME = "/opt/djship"
-# Packages that are installed to be run by something else, or not to be run at all. (Top-level names: a name such as
-# `tests` would be the project's own besides.)
+# What is installed to be run by something else, or not to be run at all. (A top-level name such as `tests` would be
+# the project's own besides.)
 NOT_IMPORTED = {
+    "numba.np.ufunc.tbbpool": "one of three, where the system has TBB",
     "uwsgidecorators": "only inside a uWSGI process",
     "benchmarks": "run by hand",
     "docs": "documentation",
@@ -27,6 +28,8 @@ NOT_IMPORTED = {
     "test": "needs its test runner",
     "tests": "needs its test runner",
 }
+# What refuses to be imported before another distribution.
+IMPORTED_BEFORE = {"psycopg_binary": "psycopg", "psycopg_c": "psycopg"}
 # The longest first: `_x.cpython-313-x86_64-linux-gnu.so` also ends with `.so`.
 SUFFIXES = sorted(importlib.machinery.EXTENSION_SUFFIXES, key=len, reverse=True)
 
@@ -37,7 +40,9 @@ def report(what, name, error):
     global failures
     failures += 1
     here = os.path.dirname(os.path.abspath(__file__))
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith((here, "<"))]
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith((here, "<"))
+    ]
     own = [frame for frame in frames if frame.filename.startswith("/app/")]
     frame = (own or frames or [None])[-1]
     line = {
@@ -65,7 +70,7 @@ def attempt(what, name, function, is_failure=lambda error: True):
 
 
 def is_module_name(parts):
-    return all(part.isidentifier() for part in parts) and parts[0] not in NOT_IMPORTED
+    return all(part.isidentifier() for part in parts) and not {parts[0], ".".join(parts)} & NOT_IMPORTED.keys()
 
 
 def packages_of(files):
@@ -115,6 +120,12 @@ def is_optional(error, own):
     return not any(error.name == name or error.name.startswith(name + ".") for name in own)
 
 
+def import_package(name):
+    if name in IMPORTED_BEFORE:
+        importlib.import_module(IMPORTED_BEFORE[name])
+    importlib.import_module(name)
+
+
 def check_distribution(distribution):
     try:
         files = importlib.metadata.files(distribution) or []
@@ -127,14 +138,19 @@ def check_distribution(distribution):
     def is_failure(error):
         return not is_optional(error, own)
 
-    def fails(name):
-        return not attempt("import", name, partial(importlib.import_module, name), is_failure)
+    def is_failure_of_extension(error):
+        # Some import each other in a circle that has only one way in: no more than that the library was loaded,
+        # and found what it is linked to, can be told from here.
+        return is_failure(error) and "partially initialized module" not in str(error)
 
-    broken = tuple(name + "." for name in packages if fails(name))
+    broken = []
+    for name in packages:
+        if not attempt("import", name, partial(import_package, name), is_failure):
+            broken.append(name + ".")
     for name, path in extensions:
         # In a package that failed everything fails, for the same reason.
-        if not name.startswith(broken) and not is_loaded(path):
-            fails(name)
+        if not name.startswith(tuple(broken)) and not is_loaded(path):
+            attempt("import", name, partial(importlib.import_module, name), is_failure_of_extension)
 
 
 def check():

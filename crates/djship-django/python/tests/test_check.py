@@ -11,17 +11,26 @@ from pathlib import Path
 from synthetic import INTERPRETER, PYTHON_FOLDER, needs, project_files, write_files
 
 COMPILER = shutil.which("cc")
-# An extension module that needs a function of the library `gone`.
+# An extension module that needs a function of the library `gone`, and one that imports who imports it.
 EXTENSION = """
 #include <Python.h>
 int gone(void);
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_x", NULL, -1, NULL};
 PyMODINIT_FUNC PyInit__x(void) { gone(); return PyModule_Create(&module); }
 """
+CIRCLE = """
+#include <Python.h>
+static int enter(PyObject *self) { return PyImport_ImportModule("five.user") ? 0 : -1; }
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, enter}, {0, NULL}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_x", NULL, 0, NULL, slots};
+PyMODINIT_FUNC PyInit__x(void) { return PyModuleDef_Init(&module); }
+"""
 ASKED = "import sysconfig; print(sysconfig.get_paths()['include']); print(sysconfig.get_config_var('EXT_SUFFIX'))"
 INCLUDE, SUFFIX = subprocess.run(
     [INTERPRETER, "-c", ASKED], capture_output=True, text=True, check=True
 ).stdout.splitlines()
+
+COMPILES = unittest.skipUnless(COMPILER and Path(INCLUDE, "Python.h").is_file(), "no C compiler or no Python.h")
 
 
 class ImportsTest(unittest.TestCase):
@@ -91,21 +100,37 @@ class ImportsTest(unittest.TestCase):
         )  # fmt: skip
         self.assertEqual(self.check("two"), [("two.deep._x", "ImportError"), ("_top", "ImportError")])
 
+    @needs("psycopg_binary")
+    def test_what_has_to_be_imported_after_another(self):
+        self.assertEqual(self.check("psycopg-binary"), [])
+        self.assertIn("psycopg_binary._psycopg", self.imported)
+
     def test_a_package_that_fails_is_named_once(self):
         self.install("three", {"three/__init__.py": "from . import _x", f"three/_x{SUFFIX}": "PyInit__x"})
         self.assertEqual(self.check("three"), [("three", "ImportError")])
 
-    @unittest.skipUnless(COMPILER and Path(INCLUDE, "Python.h").is_file(), "no C compiler or no Python.h")
+    def compile(self, package, source, *libraries):
+        write_files(self.site, {"x.c": source})
+        built = self.site / package / f"_x{SUFFIX}"
+        command = [COMPILER, "-shared", "-fPIC", f"-I{INCLUDE}", "-o", built, self.site / "x.c", *libraries]
+        subprocess.run(command, check=True)
+
+    @COMPILES
+    def test_a_circle_with_another_way_in(self):
+        user = "from five._x import something\n"
+        self.install("five", {"five/__init__.py": "", "five/user.py": user, f"five/_x{SUFFIX}": ""})
+        self.compile("five", CIRCLE)
+        self.assertEqual(self.check("five"), [])
+        (self.site / "five" / "user.py").write_text("1 / 0\n")
+        self.assertEqual(self.check("five"), [("five._x", "ZeroDivisionError")])
+
+    @COMPILES
     def test_a_missing_library_of_the_system(self):
         self.install("four", {"four/__init__.py": "", f"four/_x{SUFFIX}": ""})
-        write_files(self.site, {"x.c": EXTENSION, "gone.c": "int gone(void) { return 0; }\n"})
+        write_files(self.site, {"gone.c": "int gone(void) { return 0; }\n"})
         library = self.site / "libgone.so"
-        shared = [COMPILER, "-shared", "-fPIC"]
-        subprocess.run([*shared, "-o", library, self.site / "gone.c"], check=True)
-        subprocess.run(
-            [*shared, f"-I{INCLUDE}", "-o", self.site / "four" / f"_x{SUFFIX}", self.site / "x.c",
-             f"-L{self.site}", "-lgone", f"-Wl,-rpath,{self.site}"], check=True,
-        )  # fmt: skip
+        subprocess.run([COMPILER, "-shared", "-fPIC", "-o", library, self.site / "gone.c"], check=True)
+        self.compile("four", EXTENSION, f"-L{self.site}", "-lgone", f"-Wl,-rpath,{self.site}")
         self.assertEqual(self.check("four"), [])
         self.assertIn("four._x", self.imported)
         library.unlink()
@@ -125,7 +150,10 @@ class CheckTest(unittest.TestCase):
             files = project_files("STATIC_ROOT = None\nSECRET_KEY = 'x'\n")
             files["site1/wsgi.py"] += "from django.conf import settings\nprint(settings.STATIC_ROOT + '/x')\n"
             write_files(app, files)
-            described = {"wsgi": "site1.wsgi:application", "static": {"whitenoise": False, "root": "/srv/s", "url": "/s/"}}
+            described = {
+                "wsgi": "site1.wsgi:application",
+                "static": {"whitenoise": False, "root": "/srv/s", "url": "/s/"},
+            }
             (home / "app.json").write_text(json.dumps(described))
             done = subprocess.run(
                 [INTERPRETER, str(check)], cwd=app, input="django\n", capture_output=True, text=True, check=False

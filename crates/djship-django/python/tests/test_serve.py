@@ -223,7 +223,11 @@ class ServeTest(unittest.TestCase):
         self.assertEqual(server.returncode, 0, error)
 
     def test_a_gunicorn_that_is_no_program_yet(self):
-        files = {"gunicorn/__init__.py": "", "gunicorn/app/__init__.py": "", "gunicorn/app/wsgiapp.py": "print(__name__)"}
+        files = {
+            "gunicorn/__init__.py": "",
+            "gunicorn/app/__init__.py": "",
+            "gunicorn/app/wsgiapp.py": "print(__name__)",
+        }
         write_files(self.app, files)
         self.assertEqual(self.run_python(self.home / "launch.py", "gunicorn").stdout, "__main__\n")
 

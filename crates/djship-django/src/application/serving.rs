@@ -22,6 +22,8 @@ pub fn choose(
     if let Some(web) = procfile_web(plan)?
         && web.split_whitespace().next().is_some_and(|program| has(&normalise(program)))
         && !whitenoise
+        // Only the supplied wrapper can say where static files are when the settings do not.
+        && (facts.static_files.root.is_some() || !has_static)
     {
         let web = web.split_whitespace().map(str::to_owned).collect();
         return Ok(Serving { web, supplied: Vec::new(), requirements: String::new(), whitenoise });
