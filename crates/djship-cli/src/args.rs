@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 #[command(
     name = "djship",
     version,
-    about,
+    about = "From a Django project to a clean production image, with nothing but this program",
     propagate_version = true,
     disable_help_subcommand = true,
     after_help = "Examples:\n  djship run --try examples/polls     build, then look at it on http://localhost:8000\n  \
@@ -159,7 +159,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 
-    /// Remove the container's volumes when it ends
+    /// Remove the volumes that this run makes when it ends; those that were there before stay
     #[arg(long)]
     pub(crate) rm: bool,
 

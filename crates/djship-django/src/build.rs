@@ -148,6 +148,11 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
     tools.reporter.stage(Stage::Context);
     tools.reporter.note(Note::LeftOut(&snapshot.left_out));
     let collected = statics::collect(tools, &ground, &facts)?;
+    for path in open_folders(&plan, &facts) {
+        let writes = facts.writable.iter().find(|folder| folder.path.trim_end_matches('/') == path);
+        let why = writes.map_or_else(String::new, |folder| folder.why.clone());
+        tools.reporter.note(Note::OpenFolder { path, why });
+    }
     let serving = serving::choose(&plan, &facts, &installed.distributions, collected.is_some())?;
     let dependencies = context::dependencies(tools, &plan, &roots, &installed, &serving, &runtime)?;
     let application = context::application(tools, &ground, &facts, &serving, collected)?;

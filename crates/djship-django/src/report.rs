@@ -100,6 +100,13 @@ pub enum Note<'a> {
     },
     /// Static files are not collected.
     NoStatic(NoStatic),
+    /// A folder of code that the project writes to.
+    OpenFolder {
+        /// The folder in the image.
+        path: String,
+        /// What writes to it.
+        why: String,
+    },
     /// djship adds something that the project does not bring.
     Supplied {
         /// Name of the distribution.

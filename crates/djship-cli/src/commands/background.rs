@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const SHOWN: usize = 25;
 
 /// Starts the command line that this process was given once more, in the background, and returns when it runs.
-pub(crate) fn start(name: &str, console: &Console) -> Result<i32, Report> {
+pub(crate) fn start(name: &str, port: Option<u16>, console: &Console) -> Result<i32, Report> {
     let folder = folder(name);
     if let Some(process) = alive(&folder) {
         return Err(Report::new(
@@ -62,6 +62,9 @@ pub(crate) fn start(name: &str, console: &Console) -> Result<i32, Report> {
             return Err(report.tail(&lines[lines.len().saturating_sub(SHOWN)..]));
         }
         std::thread::sleep(Duration::from_millis(20));
+    }
+    if let Some(port) = port {
+        console.result(&format!("Serving on http://localhost:{port}"));
     }
     console.line(&format!("Stop it: djship stop {name}; see what it says: djship logs {name}"));
     anstream::println!("{name}");
@@ -116,6 +119,13 @@ pub(crate) fn logs(name: &str, follow: bool) -> Result<i32, Report> {
             .line(error.to_string())
             .hint("See what runs: djship ps")
     };
+    if !folder.exists() {
+        return Err(Report::new(
+            Kind::User,
+            format!("cannot show the log of `{name}`: no container of that name ran in the background"),
+        )
+        .hint("See what runs: djship ps"));
+    }
     let mut log = fs_err::File::open(folder.join("log")).map_err(failed)?;
     let mut out = std::io::stdout().lock();
     loop {

@@ -56,10 +56,23 @@ pub(crate) fn parse_name(text: &str) -> Result<ImageName, Report> {
     })
 }
 
+/// The path of something new in a folder that is there: a missing one is a slip of the pen.
+fn in_a_folder(path: &str) -> Result<PathBuf, Report> {
+    let path = PathBuf::from(path);
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            let title =
+                format!("cannot write to `{}`: there is no folder `{}`", path.display(), folder.display());
+            Err(Report::new(Kind::Usage, title).hint(format!("mkdir -p {}", folder.display())))
+        }
+        _ => Ok(path),
+    }
+}
+
 fn parse_output(text: &str) -> Result<Output, Report> {
     match text.split_once(':') {
-        Some(("layout", path)) if !path.is_empty() => Ok(Output::Layout(PathBuf::from(path))),
-        Some(("archive", path)) if !path.is_empty() => Ok(Output::Archive(PathBuf::from(path))),
+        Some(("layout", path)) if !path.is_empty() => in_a_folder(path).map(Output::Layout),
+        Some(("archive", path)) if !path.is_empty() => in_a_folder(path).map(Output::Archive),
         _ => Err(Report::new(
             Kind::Usage,
             format!("cannot write the image to `{text}`: unknown kind of output"),

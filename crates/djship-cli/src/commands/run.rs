@@ -33,7 +33,12 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs, console: &Console) -> Result<i32, R
     }
     let mut options = options(args)?;
     if args.detach {
-        return background::start(&container_name(args)?, console);
+        let port = (args.command.is_empty() || args.command[0] == "web").then(|| options.publish.port());
+        return background::start(&container_name(args)?, port, console);
+    }
+    if options.command.first().is_none_or(|command| command == "web") {
+        // Before a build that takes a while.
+        running::check_free(options.publish).map_err(|error| errors::run(&error))?;
     }
     let workshop = Workshop::open(cli, folder.as_deref(), false)?;
     let tools = Tools {
@@ -105,6 +110,13 @@ fn first_look(
     } else {
         None
     };
+    if migrated.is_none()
+        && args.command.is_empty()
+        && let Some(password) = running::first_look::superuser(tools, &image, &built.facts, &options)
+            .map_err(|error| errors::run(&error))?
+    {
+        console.line(&format!("Superuser `admin` with the password {password}"));
+    }
     let code = match migrated {
         Some(report) => Err(report),
         None => serve(tools, &image, &options, args, console),
@@ -121,6 +133,8 @@ fn serve(
     args: &RunArgs,
     console: &Console,
 ) -> Result<i32, Report> {
+    // Only what this run makes is removed with it: data that was there before is somebody's.
+    let had_volumes = running::has_volumes(tools, &options.name);
     // Two at once would be two overlays on one writable layer, which the kernel calls undefined.
     let _alone = alone(tools, image, options)?;
     let mut container = running::container(tools, image, options).map_err(|error| errors::run(&error))?;
@@ -144,7 +158,7 @@ fn serve(
             .wait(&mut running)
             .map_err(|error| Report::new(Kind::Host, error.to_string()).causes(&error))?
     };
-    if args.rm && options.volumes.is_none() {
+    if args.rm && options.volumes.is_none() && !had_volumes {
         running::remove_volumes(tools, &options.name).map_err(|error| errors::run(&error))?;
     }
     Ok(match status {

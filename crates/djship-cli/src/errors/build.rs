@@ -44,6 +44,11 @@ pub(crate) fn build(error: &BuildError) -> Report {
 fn project(error: &ProjectError) -> Report {
     let report = Report::new(Kind::User, error.to_string()).causes(error);
     match error {
+        ProjectError::NoFolder { path } if path.is_file() => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.map_or_else(|| ".".to_owned(), |folder| folder.display().to_string());
+            report.line("It is a file.").hint(format!("Give the project's folder: {folder}"))
+        }
         ProjectError::NoFolder { .. } => {
             report.hint("Give the folder of a Django project, or the name of an image (djship images)")
         }
@@ -94,10 +99,12 @@ fn dependencies(error: &DependenciesError) -> Report {
     let report = Report::new(Kind::User, error.to_string()).causes(error);
     match error {
         DependenciesError::None { folders } => {
-            let folders: Vec<_> =
-                folders.iter().map(|folder| if folder.is_empty() { "." } else { folder }).collect();
+            let folders: Vec<_> = folders
+                .iter()
+                .map(|folder| if folder.is_empty() { "the project's folder" } else { folder.as_str() })
+                .collect();
             report
-                .line(format!("Looked in {}.", folders.join(", ")))
+                .line(format!("Looked in {}", folders.join(", ")))
                 .hint("Write requirements.txt with at least one line: Django")
         }
         DependenciesError::NotYet { file, .. } => {

@@ -75,6 +75,9 @@ pub(crate) fn run(error: &RunError) -> Report {
                 address.port().checked_add(1).unwrap_or(8001)
             ))
         }
+        RunError::Privileged { .. } => {
+            report.hint("Publish another port, such as -p 8080:8000, and let a proxy have the privileged one")
+        }
         RunError::Address { .. } => report.hint("Publish on an address of this host: -p 127.0.0.1:8000:8000"),
         RunError::User { .. } => report.hint("Write UID or UID:GID, such as 12345:0"),
         RunError::Volume { .. } => report.hint("Check who may write to the folder"),

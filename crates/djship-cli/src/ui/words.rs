@@ -57,6 +57,12 @@ pub(super) fn note(note: &Note<'_>, verbose: bool) -> Words {
             let verb = if because.is_some() { "Collected" } else { "Using" };
             Words::of(format!("{verb} {} ({}) in {root}", count(*files, "static file"), size(*bytes)))
         }
+        Note::OpenFolder { path, why } => Words {
+            lines: Vec::new(),
+            warnings: vec![format!(
+                "{path} holds code and is written to ({why}), so it is open to the run user; a folder of its own for the data would keep the code read-only"
+            )],
+        },
         Note::NoStatic(NoStatic::AppMissing) => {
             Words::of("No static files: django.contrib.staticfiles is not installed")
         }
@@ -152,7 +158,8 @@ fn facts(facts: &Facts, because: Option<&Because>) -> Words {
         };
         words.warnings.push(format!("{place}{}", warning.message));
     }
-    if facts.debug == Some(true) {
+    let said = facts.warnings.iter().any(|warning| warning.message.contains("DEBUG"));
+    if facts.debug == Some(true) && !said {
         words.warnings.push(
             "DEBUG is on in production: nothing that the settings read turns it off. Errors will show your code and settings to everybody".to_owned(),
         );
@@ -183,6 +190,7 @@ fn reason(why: LeftOut) -> &'static str {
         LeftOut::PrivateKey => "private key",
         LeftOut::VirtualEnvironment => "virtual environment",
         LeftOut::Cache => "cache",
+        LeftOut::Database => "a developer's database",
     }
 }
 

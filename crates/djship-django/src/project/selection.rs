@@ -51,6 +51,8 @@ pub enum LeftOut {
     VirtualEnvironment,
     /// A cache that a tool makes anew.
     Cache,
+    /// A developer's database.
+    Database,
 }
 
 /// A file that cannot be selected.
@@ -206,6 +208,9 @@ fn never_ships(path: &Path) -> Option<LeftOut> {
         name if path.extension().is_some_and(|end| end == "pyc") && !name.starts_with('.') => {
             Some(LeftOut::Cache)
         }
+        // The name that Django's own template gives to a developer's database.
+        "db.sqlite3" | "db.sqlite3-journal" | "db.sqlite3-wal" | "db.sqlite3-shm" => Some(LeftOut::Database),
+        "id_rsa" | "id_dsa" | "id_ecdsa" | "id_ed25519" => Some(LeftOut::PrivateKey),
         _ if path.join("pyvenv.cfg").is_file() => Some(LeftOut::VirtualEnvironment),
         _ => None,
     }
@@ -259,6 +264,7 @@ mod tests {
             ("certs/site.key", "-----BEGIN PRIVATE KEY-----\n"),
             ("certs/site.pem", "-----BEGIN CERTIFICATE-----\n"),
             ("venv/pyvenv.cfg", ""),
+            ("db.sqlite3", "SQLite format 3"),
             ("app/__pycache__/a.pyc", ""),
             (".git/config", ""),
         ]);
@@ -275,6 +281,7 @@ mod tests {
                 (".git", LeftOut::VersionControl),
                 ("app/__pycache__", LeftOut::Cache),
                 ("certs/site.key", LeftOut::PrivateKey),
+                ("db.sqlite3", LeftOut::Database),
                 ("venv", LeftOut::VirtualEnvironment),
             ]
         );

@@ -158,6 +158,32 @@ pub fn migrate(
     Ok((!finished.success()).then(|| finished.tail(30).to_vec()))
 }
 
+/// Makes a first superuser, where the project has the admin and its users need no more than a name and a password:
+/// the password.
+pub fn superuser(
+    tools: &Tools<'_>,
+    image: &Runnable,
+    facts: &Facts,
+    options: &RunOptions,
+) -> Result<Option<String>, RunError> {
+    if !facts.installed_apps.iter().any(|app| app.starts_with("django.contrib.admin")) {
+        return Ok(None);
+    }
+    let password = secret()[..16].to_owned();
+    let mut options = RunOptions {
+        command: ["python", "manage.py", "createsuperuser", "--noinput"].map(str::to_owned).to_vec(),
+        ..options.clone()
+    };
+    for (name, value) in
+        [("USERNAME", "admin"), ("EMAIL", "admin@example.invalid"), ("PASSWORD", password.as_str())]
+    {
+        options.env.insert(format!("DJANGO_SUPERUSER_{name}"), value.to_owned());
+    }
+    let mut container = super::container(tools, image, &options)?;
+    container.stdio = Streams { stdin: Stdio::Null, stdout: Stdio::Piped, stderr: Stdio::Piped };
+    Ok(child::run(tools, &container)?.success().then_some(password))
+}
+
 /// Who may connect: what the settings have fixed, and throw-away values for what variables decide.
 fn account(facts: &Facts, database: &Database, url: bool) -> Account {
     let decided = |part: &str| url || facts.database_env.values().any(|known| known == part);

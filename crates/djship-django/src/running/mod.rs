@@ -13,8 +13,8 @@ use djship_oci::records::StoredImage;
 use djship_oci::{Image, ImageConfig};
 use djship_store::saved::BYTES;
 
-pub use ports::Holder;
-pub use volumes::remove as remove_volumes;
+pub use ports::{Holder, check_free};
+pub use volumes::{exist as has_volumes, remove as remove_volumes};
 
 use crate::application::layer::OPEN_FOLDERS;
 use crate::build::mounted;
@@ -97,6 +97,16 @@ pub enum RunError {
         address: SocketAddr,
         /// Who, where that can be seen.
         holder: Option<Holder>,
+    },
+    /// The port is for root alone, and no container runs as root.
+    #[error(
+        "cannot listen on {address}: ports below {first} are privileged, and djship runs nothing as root"
+    )]
+    Privileged {
+        /// The address.
+        address: SocketAddr,
+        /// The first port that everybody may use.
+        first: u16,
     },
     /// The kernel refuses the address.
     #[error("cannot listen on {address}")]

@@ -21,7 +21,13 @@ impl fmt::Display for Holder {
     }
 }
 
-pub(super) fn check_free(address: SocketAddr) -> Result<(), RunError> {
+/// Whether a server can listen on `address`.
+pub fn check_free(address: SocketAddr) -> Result<(), RunError> {
+    let first = fs_err::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    let first = first.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1024);
+    if address.port() < first {
+        return Err(RunError::Privileged { address, first });
+    }
     match TcpListener::bind(address) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {

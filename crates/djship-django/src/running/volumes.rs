@@ -69,6 +69,11 @@ fn changes(tools: &Tools<'_>, all: &Path) -> io::Result<Upper> {
     Ok(Upper { upper, work, volatile: false })
 }
 
+/// Whether a container of that name has data.
+pub fn exist(tools: &Tools<'_>, name: &str) -> bool {
+    folder(tools, name).exists()
+}
+
 /// Removes a container's volumes.
 pub fn remove(tools: &Tools<'_>, name: &str) -> Result<(), RunError> {
     let path = folder(tools, name);

@@ -2,7 +2,6 @@
 
 mod identities;
 mod kernel;
-mod networks;
 mod storage;
 mod trial;
 
@@ -75,8 +74,6 @@ pub enum Check {
     StoreFileSystem,
     /// Space in the store's file system.
     StoreSpace,
-    /// Outbound network for containers with a network of their own.
-    OwnNetwork,
     /// Control groups.
     ControlGroups,
 }
@@ -103,7 +100,6 @@ pub fn examine(subject: &Subject) -> Vec<Finding> {
     findings.extend(trial::containers(subject));
     findings.push(identities::subordinate_ids(&subject.tool_path));
     findings.extend(storage::examine(&subject.store));
-    findings.push(networks::own_network(&subject.tool_path));
     findings.push(kernel::control_groups());
     findings
 }
