@@ -31,7 +31,7 @@ pub(crate) fn test(with_setup: bool, filters: &[String]) -> Result<()> {
     let mut counts = Counts::default();
     // Filters are names of Rust tests, so the other kinds are left out.
     if filters.is_empty() {
-        counts.add(phases.run("Python tests", || python::test(with_setup)));
+        counts.add(phases.run("Python tests", || python::test(with_setup, &skip_list)));
         counts.add(phases.run("doctests", doctests::test));
     }
     counts.add(phases.run("tests", || nextest::test(with_setup, filters, &skip_list)));

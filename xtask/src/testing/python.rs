@@ -7,11 +7,22 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::counts::Counts;
+use super::skips::SkipList;
 use crate::workspace::{self, run};
 
-/// What the tests of the probe import: the Django of `examples/polls`, which `--setup` puts into an environment below
-/// target/.
-const DISTRIBUTIONS: [&str; 1] = ["Django>=5.2,<5.3"];
+/// What the tests import, which `--setup` puts into an environment below target/.
+const DISTRIBUTIONS: [&str; 10] = [
+    "Django>=5.2,<5.3",
+    "dj-database-url",
+    "django-configurations",
+    "django-debug-toolbar",
+    "django-environ",
+    "gunicorn",
+    "psycopg2-binary",
+    "psycopg[binary]",
+    "python-decouple",
+    "whitenoise",
+];
 
 const ENVIRONMENT: &str = "target/python";
 
@@ -37,7 +48,7 @@ pub(crate) fn make_environment() -> Result<()> {
 }
 
 /// Runs the tests; with the environment when it was made.
-pub(super) fn test(needs_environment: bool) -> Result<Counts> {
+pub(super) fn test(needs_environment: bool, skip_list: &SkipList) -> Result<Counts> {
     let mut counts = Counts::default();
     let environment = workspace::root().join(ENVIRONMENT).join("bin/python");
     let python = if environment.exists() || needs_environment { Some(environment) } else { host_python() };
@@ -48,14 +59,26 @@ pub(super) fn test(needs_environment: bool) -> Result<Counts> {
     for folder in test_folders()? {
         println!("{folder}");
         let mut unittest = Command::new(&python);
-        unittest.args(["-B", "-m", "unittest", "discover", "-s", &folder]).current_dir(workspace::root());
+        unittest
+            .args(["-B", "-m", "unittest", "discover", "-v", "-s", &folder])
+            .current_dir(workspace::root());
         // unittest writes its report to standard error.
         let output = unittest.output().with_context(|| format!("cannot start {}", python.display()))?;
         let report = String::from_utf8_lossy(&output.stderr);
         println!("{}{}", String::from_utf8_lossy(&output.stdout), report.trim_end());
+        for (test, reason) in report.lines().filter_map(skipped) {
+            skip_list.add(test, reason)?;
+        }
         counts.add(from_unittest(&report));
     }
     Ok(counts)
+}
+
+/// The test and the reason in a line such as `test_x (mod.Class.test_x) ... skipped 'no server'`.
+fn skipped(line: &str) -> Option<(&str, &str)> {
+    let (test, reason) = line.split_once(" ... skipped ")?;
+    let name = test.rsplit_once('(').map_or(test, |(_, name)| name.trim_end_matches(')'));
+    Some((name, reason.trim_matches(['\'', '"'])))
 }
 
 /// Reads the two lines with which unittest ends: `Ran 5 tests in 0.1s` and `FAILED (failures=1, skipped=2)`.
@@ -72,10 +95,10 @@ fn from_unittest(report: &str) -> Option<Counts> {
             .unwrap_or_default()
     };
     let failed = number("failures") + number("errors") + number("unexpected successes");
-    let skipped = number("skipped");
     // An error outside every test makes more failures than tests.
     let failed = if failed == 0 && !closing.starts_with("OK") { 1 } else { failed };
-    Some(Counts { passed: ran.saturating_sub(failed + skipped), failed, skipped })
+    // Skipped ones are on the list, and counted from there.
+    Some(Counts { passed: ran.saturating_sub(failed), failed, skipped: 0 })
 }
 
 /// Folders of the crates with tests in them.
@@ -118,9 +141,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_skipped_test_is_listed_with_its_reason() {
+        let line = "test_lock (test_serve.ServeTest.test_lock) ... skipped 'no server'";
+        assert_eq!(skipped(line), Some(("test_serve.ServeTest.test_lock", "no server")));
+        assert_eq!(skipped("test_lock (test_serve.ServeTest.test_lock) ... ok"), None);
+    }
+
+    #[test]
     fn closing_lines_of_unittest() {
         let counts = |passed, failed, skipped| Some(Counts { passed, failed, skipped });
-        assert_eq!(from_unittest("..\n---\nRan 5 tests in 0.1s\n\nOK (skipped=2)\n"), counts(3, 0, 2));
+        assert_eq!(from_unittest("..\n---\nRan 5 tests in 0.1s\n\nOK (skipped=2)\n"), counts(5, 0, 0));
         assert_eq!(from_unittest("Ran 5 tests in 0.1s\n\nFAILED (failures=1, errors=2)\n"), counts(2, 3, 0));
         assert_eq!(from_unittest("Ran 1 test in 0.1s\n\nOK\n"), counts(1, 0, 0));
         assert_eq!(from_unittest("Traceback"), None);

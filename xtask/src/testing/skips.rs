@@ -2,6 +2,7 @@
 //! them to a file, one line each: the test, a tab, the reason.
 
 use std::fmt;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -45,6 +46,12 @@ impl SkipList {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Adds a test that another runner skipped.
+    pub(super) fn add(&self, test: &str, reason: &str) -> Result<()> {
+        let mut file = fs_err::OpenOptions::new().append(true).open(&self.path)?;
+        Ok(writeln!(file, "{test}\t{reason}")?)
     }
 
     /// What was skipped, sorted, each once.
