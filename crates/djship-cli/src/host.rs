@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use djship_django::tools::{DebianSources, Host};
+use djship_django::report::Reporter;
+use djship_django::tools::{DebianSources, Host, Tools};
 use djship_engine::{Engine, HostOwner};
 use djship_store::fetch::{FetchOptions, Fetcher};
 use djship_store::{Store, TempDir};
@@ -24,6 +25,11 @@ pub(crate) struct Workshop {
 }
 
 impl Workshop {
+    /// What every stage works with; `reporter` is told.
+    pub(crate) fn tools<'a>(&'a self, reporter: &'a dyn Reporter) -> Tools<'a> {
+        Tools { store: &self.store, engine: &self.engine, fetcher: &self.fetcher, host: &self.host, reporter }
+    }
+
     /// Opens the store and learns about the host. `project` decides who containers run as when djship is root.
     pub(crate) fn open(cli: &Cli, project: Option<&Path>, refresh: bool) -> Result<Self, Report> {
         let is_root = rustix::process::geteuid().is_root();

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use djship_django::build::{BuildOptions, Summary, build};
-use djship_django::tools::Tools;
 use djship_django::unchanged;
 use djship_oci::{Compression, Image, ImageName, ImageStore, write_archive, write_layout};
 
@@ -24,13 +23,7 @@ pub(crate) fn run(cli: &Cli, args: &BuildArgs, console: &Console) -> Result<i32,
     let outputs = args.output.iter().map(|text| parse_output(text)).collect::<Result<Vec<_>, _>>()?;
     let name = args.tag.as_deref().map(parse_name).transpose()?;
     let workshop = Workshop::open(cli, Some(&args.path), args.refresh)?;
-    let tools = Tools {
-        store: &workshop.store,
-        engine: &workshop.engine,
-        fetcher: &workshop.fetcher,
-        host: &workshop.host,
-        reporter: console,
-    };
+    let tools = workshop.tools(console);
     let options = BuildOptions { name, check: !args.no_check };
     if let Some(found) = unchanged::find(&workshop.store, &workshop.host, &args.path, &options) {
         let image = opened(&workshop.store, &found.name, &outputs)?;

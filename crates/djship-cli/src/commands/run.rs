@@ -41,13 +41,7 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs, console: &Console) -> Result<i32, R
         running::check_free(options.publish).map_err(|error| errors::run(&error))?;
     }
     let workshop = Workshop::open(cli, folder.as_deref(), false)?;
-    let tools = Tools {
-        store: &workshop.store,
-        engine: &workshop.engine,
-        fetcher: &workshop.fetcher,
-        host: &workshop.host,
-        reporter: console,
-    };
+    let tools = workshop.tools(console);
     let Some(folder) = folder else {
         let image = ImageStore::new(&workshop.store).find(&args.what).map_err(|error| {
             Report::new(Kind::User, error.to_string()).causes(&error).hint("See what there is: djship images")
