@@ -19,8 +19,8 @@ use crate::sources::Mirrors;
 /// Connections at the same time. More gain nothing: a mirror is as fast as its cache.
 const CONNECTIONS: usize = 4;
 
-/// Packages that wait in memory for a free unpacker.
-const WAITING: usize = 4;
+/// Packages that wait in memory for a free unpacker. One is enough to keep it busy, and each may be 50 MB.
+const WAITING: usize = 1;
 
 /// The largest package, in bytes.
 const SIZE_LIMIT: u64 = 512 * 1024 * 1024;
