@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn links_of_every_form_lead_through_the_proxy() {
-        let page = "https://index.example/root/simple/shop/";
+        let page = "https://index.example/team/simple/shop/";
         for (link, through) in [
             (
                 "https://files.example/a/shop-1.whl#sha256=00",
@@ -87,8 +87,8 @@ mod tests {
             ),
             ("//files.example/a.whl", "/file/https/files.example/a.whl"),
             ("/packages/a.whl", "/file/https/index.example/packages/a.whl"),
-            ("../../packages/a.whl#md5=1", "/file/https/index.example/root/packages/a.whl#md5=1"),
-            ("a.whl", "/file/https/index.example/root/simple/shop/a.whl"),
+            ("../../packages/a.whl#md5=1", "/file/https/index.example/team/packages/a.whl#md5=1"),
+            ("a.whl", "/file/https/index.example/team/simple/shop/a.whl"),
         ] {
             let text = format!("<a href=\"{link}\" data-yanked=\"x\">a</a>\n<b>");
             let expected = format!("<a href=\"{through}\" data-yanked=\"x\">a</a>\n<b>");
