@@ -4,15 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// From a Django project to a clean production image, with nothing but this program.
+/// Develop a Django project, and ship it as a clean image, with nothing but this program.
 #[derive(Debug, Parser)]
 #[command(
     name = "djship",
     version,
-    about = "From a Django project to a clean production image, with nothing but this program",
+    about = "Develop a Django project, and ship it as a clean image, with nothing but this program",
     propagate_version = true,
     disable_help_subcommand = true,
-    after_help = "Examples:\n  djship run --try examples/polls     build, then look at it on http://localhost:8000\n  \
+    after_help = "Examples:\n  djship up                           the whole development environment\n  \
+                  djship run --try examples/polls     build, then look at it on http://localhost:8000\n  \
                   djship build . -t shop:1.4          build the production image\n  \
                   djship plan                         see what would be done, and why"
 )]
@@ -40,6 +41,32 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Start the development environment of a project, and keep it running
+    Up(UpArgs),
+    /// Stop the development environment
+    Down(DownArgs),
+    /// Say what runs in the development environment, and where
+    Status(StatusArgs),
+    /// Show what the development environment, or a container in the background, printed
+    Logs(LogsArgs),
+    /// Run a command in a running container of the development environment
+    Exec(ExecArgs),
+    /// Connect this terminal with a program of the development environment, such as a debugger in `web`
+    Attach {
+        /// The program
+        #[arg(default_value = "web")]
+        program: String,
+    },
+    /// Run `manage.py` in the development environment
+    Manage {
+        /// Its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        arguments: Vec<String>,
+    },
+    /// Open a shell in the development environment
+    Shell,
+    /// Open the database of the development environment, or save or restore it
+    Db(DbArgs),
     /// Show what was detected, and where each value came from
     Plan(PlanArgs),
     /// Build the production image of a project
@@ -55,16 +82,110 @@ pub(crate) enum Command {
         /// Its name
         name: String,
     },
-    /// Show what a container in the background printed
-    Logs {
-        /// Its name
-        name: String,
-        /// Go on until it ends
-        #[arg(short, long)]
-        follow: bool,
-    },
     /// Say what this host can and cannot do
     Doctor(DoctorArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  djship up\n  djship up -d ~/shop     then: djship -C ~/shop logs -f\n  \
+                        djship up --port 9000")]
+pub(crate) struct UpArgs {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+
+    /// Run in the background; return when the first page can be served
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+
+    /// Port of the development server [default: the next free one from 8000]
+    #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
+
+    /// Fetch Debian's package index again even if it is recent
+    #[arg(long)]
+    pub(crate) refresh: bool,
+
+    /// Show what child processes print, and more reasons
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DownArgs {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+
+    /// Also remove the data of its services
+    #[arg(long)]
+    pub(crate) volumes: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  djship logs -f\n  djship logs postgres\n  djship logs polls     what `djship run -d polls` printed")]
+pub(crate) struct LogsArgs {
+    /// A program of the development environment, or a container of `djship run -d`
+    pub(crate) name: Option<String>,
+
+    /// Go on until it ends
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+
+    /// Show only the last lines
+    #[arg(short = 'n', long, value_name = "NUMBER")]
+    pub(crate) tail: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  djship exec web python -V\n  djship exec postgres psql -U postgres")]
+pub(crate) struct ExecArgs {
+    /// The program in whose container it runs
+    pub(crate) program: String,
+
+    /// Command and arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  djship db                        psql on the project's database\n  \
+                        djship db dump before.sql\n  djship db restore before.sql")]
+pub(crate) struct DbArgs {
+    #[command(subcommand)]
+    pub(crate) what: Option<DbCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DbCommand {
+    /// Write the database to a file, as SQL
+    Dump {
+        /// The file; `-` is standard output
+        file: PathBuf,
+    },
+    /// Replace the database by what a file of `djship db dump` holds
+    Restore {
+        /// The file
+        file: PathBuf,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -186,6 +307,7 @@ impl Cli {
             || match &self.command {
                 Command::Build(args) => args.verbose,
                 Command::Run(args) => args.verbose,
+                Command::Up(args) => args.verbose,
                 _ => false,
             }
     }

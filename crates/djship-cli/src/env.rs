@@ -37,6 +37,13 @@ pub(crate) fn text(name: &str) -> Option<String> {
     get(name).and_then(|value| value.into_string().ok())
 }
 
+/// Everything that is exported, as far as it is text.
+pub(crate) fn exported() -> std::collections::BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
 /// Where djship keeps everything.
 pub(crate) fn home(is_root: bool) -> PathBuf {
     if let Some(home) = get(HOME) {

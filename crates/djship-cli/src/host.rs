@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use djship_django::report::Reporter;
 use djship_django::tools::{DebianSources, Host, Tools};
@@ -27,7 +28,14 @@ pub(crate) struct Workshop {
 impl Workshop {
     /// What every stage works with; `reporter` is told.
     pub(crate) fn tools<'a>(&'a self, reporter: &'a dyn Reporter) -> Tools<'a> {
-        Tools { store: &self.store, engine: &self.engine, fetcher: &self.fetcher, host: &self.host, reporter }
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        self.tools_until(reporter, &NEVER)
+    }
+
+    /// The same; everything that is waited for is given up when `given_up` is set.
+    pub(crate) fn tools_until<'a>(&'a self, reporter: &'a dyn Reporter, given_up: &'a AtomicBool) -> Tools<'a> {
+        let Self { store, engine, fetcher, host, .. } = self;
+        Tools { store, engine, fetcher, host, reporter, given_up }
     }
 
     /// Opens the store and learns about the host. `project` decides who containers run as when djship is root.

@@ -11,6 +11,7 @@ mod ui;
 use clap::Parser as _;
 
 use args::{Cli, Command};
+use commands::develop;
 use ui::{Console, Volume};
 
 fn main() {
@@ -56,7 +57,15 @@ fn run(cli: &Cli) -> i32 {
         Command::Images => commands::images::run(cli),
         Command::Ps => Ok(commands::background::list()),
         Command::Stop { name } => commands::background::stop(name),
-        Command::Logs { name, follow } => commands::background::logs(name, *follow),
+        Command::Up(args) => develop::up::run(cli, args, &console),
+        Command::Down(args) => develop::down::run(args, &console),
+        Command::Status(args) => develop::status::run(args),
+        Command::Logs(args) => develop::logs::run(args),
+        Command::Exec(args) => develop::exec::run(cli, args),
+        Command::Attach { program } => develop::attach::run(program),
+        Command::Manage { arguments } => develop::manage::manage(cli, arguments, &console),
+        Command::Shell => develop::manage::shell(cli, &console),
+        Command::Db(args) => develop::db::run(cli, args, &console),
         Command::Doctor(args) => commands::doctor::run(cli, args),
     };
     result.unwrap_or_else(|report| {

@@ -2,14 +2,18 @@
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::time::Duration;
 
-use djship_engine::{Container, ExitStatus, Network, StartError, Stdio, Streams, WaitError};
+use djship_engine::{Container, ExitStatus, Network, Running, StartError, Stdio, Streams, WaitError};
 
 use crate::tools::Tools;
 
 /// How many lines are kept of what a program prints.
 const KEPT_LINES: usize = 2000;
+/// How long a program may run on when its result is not wanted any more.
+const GIVING_UP: Duration = Duration::from_millis(100);
 /// Longer lines are cut, in bytes.
 const LONGEST_LINE: u64 = 64 << 10;
 
@@ -31,6 +35,9 @@ pub enum ChildError {
     /// Waiting for it failed.
     #[error(transparent)]
     Wait(#[from] WaitError),
+    /// It was ended, because nobody wants its result any more.
+    #[error("interrupted")]
+    GivenUp,
 }
 
 impl Finished {
@@ -70,7 +77,11 @@ pub(crate) fn step(
 
 /// Runs the container to its end.
 pub(crate) fn run(tools: &Tools<'_>, container: &Container) -> Result<Finished, ChildError> {
-    let mut running = tools.engine.start(container)?;
+    follow(tools, tools.engine.start(container)?)
+}
+
+/// Follows a started container to its end.
+pub(crate) fn follow(tools: &Tools<'_>, mut running: Running) -> Result<Finished, ChildError> {
     let (sender, receiver) = mpsc::channel();
     let mut lines = std::collections::VecDeque::new();
     let (stdout, stderr) = (running.take_stdout(), running.take_stderr());
@@ -80,7 +91,7 @@ pub(crate) fn run(tools: &Tools<'_>, container: &Container) -> Result<Finished, 
             scope.spawn(move || read_lines(stream, &sender));
         }
         drop(sender);
-        for line in receiver {
+        while let Some(line) = next(&receiver, tools.given_up, &running) {
             tools.reporter.output(&line);
             if lines.len() == KEPT_LINES {
                 lines.pop_front();
@@ -89,7 +100,24 @@ pub(crate) fn run(tools: &Tools<'_>, container: &Container) -> Result<Finished, 
         }
     });
     let status = running.wait()?;
+    if tools.given_up.load(Ordering::SeqCst) {
+        return Err(ChildError::GivenUp);
+    }
     Ok(Finished { status, lines: lines.into() })
+}
+
+/// The next line. When the work is given up, the program is killed, and its output ends.
+fn next(receiver: &mpsc::Receiver<String>, given_up: &AtomicBool, running: &Running) -> Option<String> {
+    loop {
+        match receiver.recv_timeout(GIVING_UP) {
+            Ok(line) => return Some(line),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+            Err(mpsc::RecvTimeoutError::Timeout) if given_up.load(Ordering::SeqCst) => {
+                let _ = running.signal(rustix::process::Signal::KILL);
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+        }
+    }
 }
 
 fn boxed(stream: impl Read + Send + 'static) -> Box<dyn Read + Send> {

@@ -3,6 +3,8 @@
 //! The steps that run Django record the files, folder listings and existence checks that their answer depends on
 //! (`python/build/reads.py`). An answer holds as long as each of them is what it was.
 
+mod live;
+
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use djship_store::{Digest, FileTree, Node, Store, atomic};
 
 use crate::laid::Key;
 use crate::report::Because;
+pub(crate) use live::is_passing;
 
 /// Records are at most this long.
 const MAX_RECORD: u64 = 64 << 20;
@@ -54,17 +57,27 @@ struct Remembered {
     answer: Digest,
 }
 
+/// Says what state a path of the project is in.
+trait Look {
+    fn state(&self, kind: Kind, path: &str) -> String;
+}
+
 /// The answers of the steps of one project.
 pub(crate) struct Answers<'a> {
     store: &'a Store,
     project: &'a Path,
-    tree: &'a FileTree,
+    look: Box<dyn Look + 'a>,
 }
 
 impl<'a> Answers<'a> {
     /// The answers about the project in the folder `project`, whose files are now `tree`.
     pub(crate) fn of(store: &'a Store, project: &'a Path, tree: &'a FileTree) -> Self {
-        Self { store, project, tree }
+        Self { store, project, look: Box::new(State::of(tree)) }
+    }
+
+    /// The answers about the project in the folder `project` as it is on the disk at this moment.
+    pub(crate) fn live(store: &'a Store, project: &'a Path) -> Self {
+        Self { store, project, look: Box::new(live::Live { folder: project }) }
     }
 
     /// Whether the last answer of `step` holds for the same other `inputs`.
@@ -76,8 +89,7 @@ impl<'a> Answers<'a> {
         if last.inputs != *inputs {
             return Standing::Redo(Because::InputsChanged);
         }
-        let now = State::of(self.tree);
-        match last.reads.iter().find(|read| now.state(read.kind, &read.path) != read.state) {
+        match last.reads.iter().find(|read| self.look.state(read.kind, &read.path) != read.state) {
             Some(read) => Standing::Redo(Because::Changed(read.path.clone())),
             None => Standing::Reuse(last.answer),
         }
@@ -91,9 +103,8 @@ impl<'a> Answers<'a> {
         record: &Path,
         answer: &Digest,
     ) -> io::Result<()> {
-        let now = State::of(self.tree);
         let reads = parse(record).into_iter().map(|(kind, path)| {
-            let state = now.state(kind, &path);
+            let state = self.look.state(kind, &path);
             Read { kind, path, state }
         });
         let remembered = Remembered { inputs: *inputs, reads: reads.collect(), answer: *answer };
@@ -155,7 +166,9 @@ impl<'a> State<'a> {
         }
         Self { tree, names }
     }
+}
 
+impl Look for State<'_> {
     fn state(&self, kind: Kind, path: &str) -> String {
         let entry = self.tree.get(path);
         match kind {

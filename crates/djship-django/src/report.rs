@@ -1,14 +1,18 @@
 //! What happens, told to whoever shows it. The words are not here: they belong to the command line.
 
+use std::path::Path;
 use std::time::Duration;
 
 use djship_store::TreePath;
 
+use crate::develop::{DevelopmentFacts, Migrated, processes};
 use crate::facts::Facts;
 use crate::plan::Plan;
+use crate::plan::development::DevelopmentPlan;
+use crate::services::ServiceNote;
 use crate::project::selection::LeftOut;
 
-/// The stages of a build, in order.
+/// The stages of a build, in order; development has the first four of them, and two of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Reading the folder and deciding.
@@ -23,10 +27,14 @@ pub enum Stage {
     Context,
     /// Layers, config, checks.
     Image,
+    /// Databases and other servers.
+    Services,
+    /// Migrations, the development server, and what runs beside it.
+    Start,
 }
 
 impl Stage {
-    /// All stages in order.
+    /// All stages of a build, in order.
     pub const ALL: [Self; 6] =
         [Self::Plan, Self::Base, Self::Builder, Self::Facts, Self::Context, Self::Image];
 }
@@ -125,6 +133,25 @@ pub enum Note<'a> {
     },
     /// The finished image passed a check.
     Checked(Check),
+    /// The plan of a development environment is made.
+    Develop(&'a DevelopmentPlan),
+    /// The project belongs to root, who started djship: its code runs as somebody else.
+    RootsProject,
+    /// The project's `.cache` is somebody else's; this folder is used in its place.
+    CacheElsewhere(&'a Path),
+    /// What Django said in development.
+    Development(&'a DevelopmentFacts),
+    /// A service was made new, or changed to fit the settings.
+    Service {
+        /// Its name.
+        name: &'a str,
+        /// What was done.
+        note: &'a ServiceNote,
+    },
+    /// What became of the migrations.
+    Migrated(Migrated),
+    /// Something that a file of the project names does not run.
+    LeftOutProcess(&'a processes::LeftOut),
 }
 
 /// A root file system's purpose.

@@ -1,6 +1,7 @@
 //! What every stage works with.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use djship_engine::{Engine, HostOwner};
 use djship_store::Store;
@@ -21,6 +22,8 @@ pub struct Tools<'a> {
     pub host: &'a Host,
     /// Who is told.
     pub reporter: &'a dyn Reporter,
+    /// Set when the work is to be given up; programs that are waited for are ended then.
+    pub given_up: &'a AtomicBool,
 }
 
 impl std::fmt::Debug for Tools<'_> {

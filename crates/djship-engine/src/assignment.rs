@@ -25,6 +25,8 @@ pub(crate) struct Assignment {
     pub(crate) hostname: String,
     /// Mounts in the order in which they are attached.
     pub(crate) mounts: Vec<Mount>,
+    /// How many descriptors the front sends for the program to hold.
+    pub(crate) held: usize,
     /// The program.
     pub(crate) workload: Workload,
 }
@@ -49,6 +51,8 @@ pub(crate) struct Workload {
     pub(crate) unix_sockets: bool,
     /// Allow ptrace.
     pub(crate) ptrace: bool,
+    /// Allow files to get set-user-ID and set-group-ID bits.
+    pub(crate) set_ids: bool,
     /// The network is shared with the host, so abstract sockets need confinement.
     pub(crate) host_network: bool,
 }

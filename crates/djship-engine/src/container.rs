@@ -15,6 +15,9 @@ pub struct Container {
     pub upper: Option<Upper>,
     /// Folders and files of the host that appear inside.
     pub binds: Vec<Bind>,
+    /// Folders of the host that appear inside as copies, which go with the container.
+    #[serde(default)]
+    pub scratch_copies: Vec<ScratchCopy>,
     /// Fresh file systems in memory. [`Container::new`] asks for `/tmp`, `/run` and `/dev/shm`.
     pub tmpfs: Vec<Tmpfs>,
     /// Small read-only files whose content the caller gives.
@@ -66,6 +69,21 @@ pub struct Bind {
     pub target: PathBuf,
     /// Refuse every change, also in file systems mounted below the source.
     pub read_only: bool,
+    /// Show root's own files as the container's, as [`Container::bind_as_owner`] says.
+    #[serde(default)]
+    pub as_owner: bool,
+}
+
+/// A folder of the host that appears inside as a copy; see [`Container::throw_away`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ScratchCopy {
+    /// Path on the host, of a folder.
+    pub source: PathBuf,
+    /// Path inside.
+    pub target: PathBuf,
+    /// Show root's own files as the container's, as [`Container::throw_away_as_owner`] says.
+    #[serde(default)]
+    pub as_owner: bool,
 }
 
 /// A file system in memory.
@@ -191,6 +209,7 @@ impl Container {
             lowers: lowers.into_iter().map(Into::into).collect(),
             upper: None,
             binds: Vec::new(),
+            scratch_copies: Vec::new(),
             tmpfs: vec![tmpfs("/tmp", 0o1777), tmpfs("/run", 0o755), tmpfs("/dev/shm", 0o1777)],
             files: Vec::new(),
             argv: argv.into_iter().map(Into::into).collect(),
@@ -219,13 +238,67 @@ impl Container {
 
     /// Shows a folder or file of the host read-only.
     pub fn bind_read_only(&mut self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> &mut Self {
-        self.binds.push(Bind { source: source.into(), target: target.into(), read_only: true });
-        self
+        self.add_bind(source.into(), target.into(), true, false)
     }
 
     /// Shows a folder or file of the host, writable.
     pub fn bind(&mut self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> &mut Self {
-        self.binds.push(Bind { source: source.into(), target: target.into(), read_only: false });
+        self.add_bind(source.into(), target.into(), false, false)
+    }
+
+    /// Shows a folder or file of the host, writable, also where it is root's own.
+    ///
+    /// Programs that root starts run as [`crate::Engine::host_owner`], to whom root's folders are closed. Here, what
+    /// belongs to root (user 0, group 0) on the disk belongs to the owner inside (with [`IdMap::Single`] that is
+    /// [`Container::user`]), in what is mounted below the source, too; and what the owner writes is root's on the disk. Files of
+    /// others stay theirs, and what belongs to the host owner on the disk already seems to be nobody's. This takes an idmapped mount: Linux 5.12, and a file system that knows them (ext4, XFS and btrfs
+    /// do, overlays and NFS do not); otherwise the start fails in [`crate::Step::MapOwner`], and nothing is silently unwritable.
+    /// No link on the way to the source is followed.
+    ///
+    /// A set-user-ID program of root's in such a folder would make its users root. So programs inside cannot set these bits
+    /// (`EPERM`), neither for users nor for groups, which is also refused for folders (mode `2775`), and `openat2` does not exist
+    /// (`ENOSYS`). A folder that holds programs with such bits or with capabilities already has no business here, as programs
+    /// inside could change them.
+    ///
+    /// Without effect, that is, like [`Container::bind`], where the starter is not root or becomes nobody else, or the source
+    /// does not belong to root.
+    pub fn bind_as_owner(&mut self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> &mut Self {
+        self.add_bind(source.into(), target.into(), false, true)
+    }
+
+    fn add_bind(&mut self, source: PathBuf, target: PathBuf, read_only: bool, as_owner: bool) -> &mut Self {
+        self.binds.push(Bind { source, target, read_only, as_owner });
+        self
+    }
+
+    /// Shows a folder of the host as a copy: what programs change is in the container's memory and goes with it, and the
+    /// folder itself is never changed. The copy costs nothing until something in it is changed.
+    ///
+    /// Files whose user and group exist inside can be changed as their modes say, and the top of the copy is the owner's.
+    /// Files of others can be read where their modes allow it, and deleted or replaced in folders that can be changed;
+    /// writing to them fails (`EACCES`, `EOVERFLOW`). Other mounts may lie below the target; what they need there is made in the
+    /// copy. Renaming a folder of the source fails (`EXDEV`), upon which `mv` copies it. What the host changes in the
+    /// meantime may or may not be seen.
+    ///
+    /// File systems mounted below the source cannot be part of the copy, and the kernel does not let users look under them:
+    /// the start fails in [`crate::Step::CopyFolder`] and names the first one. Before Linux 6.6 a file system in memory cannot mark
+    /// folders, so deleting a folder of the source that is not empty fails, as does making one where something of the source
+    /// was deleted (`EIO`).
+    pub fn throw_away(&mut self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> &mut Self {
+        let (source, target) = (source.into(), target.into());
+        self.scratch_copies.push(ScratchCopy { source, target, as_owner: false });
+        self
+    }
+
+    /// The same, and in the copy of a folder of root's own, what is root's is the owner's inside, as with
+    /// [`Container::bind_as_owner`], from Linux 5.19 on. Nothing reaches the disk, so set-user-ID bits are free.
+    pub fn throw_away_as_owner(
+        &mut self,
+        source: impl Into<PathBuf>,
+        target: impl Into<PathBuf>,
+    ) -> &mut Self {
+        let (source, target) = (source.into(), target.into());
+        self.scratch_copies.push(ScratchCopy { source, target, as_owner: true });
         self
     }
 

@@ -3,7 +3,7 @@
 use std::{
     io,
     os::{
-        fd::{AsFd as _, OwnedFd},
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
         unix::process::CommandExt as _,
     },
     path::{Path, PathBuf},
@@ -12,6 +12,7 @@ use std::{
 
 use rustix::{
     fs::{MemfdFlags, memfd_create},
+    net::{Shutdown, shutdown},
     process::{Pid, PidfdFlags, pidfd_open},
 };
 use serde::Serialize;
@@ -21,9 +22,9 @@ use crate::{
     container::{Container, HostOwner, Network},
     control::{self, Event},
     error::StartError,
-    identity,
+    holding, identity,
     inside::{ARGV0, Role},
-    mount_points,
+    mount_points::{self, Mount},
     running::{Folders, Process, Running},
     scratch::{ScratchFolder, WorkFolder},
     streams::{self, Prepared},
@@ -62,11 +63,27 @@ impl Engine {
     /// The container ends when its program ends, when the returned handle is dropped, and when this process ends in
     /// whatever way.
     pub fn start(&self, container: &Container) -> Result<Running, StartError> {
+        self.start_holding(container, &[])
+    }
+
+    /// The same, and as long as anything of the container runs, `held` stay open: a lock that `flock` put on such a file
+    /// before is free again when the caller has closed its own descriptor, and everything inside is gone, however this
+    /// process ends.
+    ///
+    /// The program has them open under numbers from 900 on, and passes them on to what it starts; PID 1 has them open, too.
+    /// Whatever they allow is allowed to the program, such as writing to the file or unlocking it, so better give it an
+    /// empty file. Folders would lead out of the container and are refused. Programs of [`Engine::exec`] do not have them.
+    pub fn start_holding(
+        &self,
+        container: &Container,
+        held: &[BorrowedFd<'_>],
+    ) -> Result<Running, StartError> {
         check_words(container)?;
+        holding::check(held)?;
         let identity = identity::decide(container, self.host_owner)?;
         let parent = canonical(&self.scratch)?;
         let scratch = ScratchFolder::new(&parent)?;
-        let mounts = mount_points::plan(container, &scratch)?;
+        let mounts = mount_points::plan(container, &scratch, identity.is_handed_over())?;
         let mut lowers = vec![scratch.stubs()];
         for lower in &container.lowers {
             lowers.push(canonical(lower)?);
@@ -78,7 +95,7 @@ impl Engine {
         }
         let owner = identity.owner;
         let own_network = container.network == Network::None;
-        let workload = workload(container);
+        let workload = workload(container, &mounts);
         let work = upper.as_ref().map(|upper| WorkFolder::new(&upper.work));
         let assignment = Assignment {
             identity,
@@ -89,17 +106,18 @@ impl Engine {
             own_network,
             hostname: container.hostname.clone(),
             mounts,
+            held: held.len(),
             workload: workload.clone(),
         };
         let streams = if container.tty { crate::container::Streams::NULL } else { container.stdio };
         let prepared = streams::prepare(streams)?;
-        let process = launch(Path::new(OWN_BINARY), Role::Stage, &assignment, prepared, container.tty)?;
+        let process = launch(Path::new(OWN_BINARY), Role::Stage, &assignment, prepared, container.tty, held)?;
         let folders = Folders { _scratch: Some(scratch), _work: work.map(WorkFolder::mounted) };
         Ok(Running::new(process, folders, owner, workload))
     }
 }
 
-fn workload(container: &Container) -> Workload {
+fn workload(container: &Container, mounts: &[Mount]) -> Workload {
     Workload {
         argv: container.argv.clone(),
         env: container.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
@@ -109,6 +127,7 @@ fn workload(container: &Container) -> Workload {
         tty: container.tty,
         unix_sockets: container.unix_sockets,
         ptrace: container.ptrace,
+        set_ids: !mounts.iter().any(|mount| mount.what.writes_as_root()),
         host_network: container.network == Network::Host,
     }
 }
@@ -120,6 +139,7 @@ pub(crate) fn launch(
     assignment: &impl Serialize,
     streams: Prepared,
     tty: bool,
+    held: &[BorrowedFd<'_>],
 ) -> Result<Process, StartError> {
     let failed = |verb| move |source: io::Error| StartError::Spawn { verb, source };
     let file = write_assignment(assignment).map_err(failed("write its description"))?;
@@ -139,8 +159,11 @@ pub(crate) fn launch(
         // So that it can be put in order again even when this process is killed.
         descriptors.push(stdin.as_fd());
     }
-    // A stage that is already gone says more itself.
-    let _ = control::send_descriptors(ours.as_fd(), &descriptors);
+    let handed_over = holding::hand_over(ours.as_fd(), &descriptors, held);
+    if handed_over.is_err() {
+        // Nobody inside shall wait for the rest.
+        let _ = shutdown(&ours, Shutdown::Write);
+    }
     drop(streams.theirs);
     let started = await_start(&ours, &mut stage);
     if let Ok(Some((pidfd, pid, terminal))) = started {
@@ -151,6 +174,7 @@ pub(crate) fn launch(
         return Ok(Process::new(pid, pidfd, ours, streams.ours, terminal));
     }
     let stage = stage.wait().map_err(failed("wait for the stage"))?;
+    handed_over.map_err(io::Error::from).map_err(failed("hand over its descriptors"))?;
     started.and(Err(StartError::Lost { stage: stage.to_string() }))
 }
 
@@ -227,10 +251,11 @@ fn check_words(container: &Container) -> Result<(), StartError> {
         container.env.iter().map(|(name, value)| (name.as_str(), value.as_str())),
     )?;
     let binds = container.binds.iter().flat_map(|bind| [&bind.source, &bind.target]);
+    let copies = container.scratch_copies.iter().flat_map(|copy| [&copy.source, &copy.target]);
     let targets = container.tmpfs.iter().map(|tmpfs| &tmpfs.target);
     let files = container.files.iter().map(|file| &file.target);
     let uppers = container.upper.iter().flat_map(|upper| [&upper.upper, &upper.work]);
-    let all = container.lowers.iter().chain(binds).chain(targets).chain(files).chain(uppers);
+    let all = container.lowers.iter().chain(binds).chain(copies).chain(targets).chain(files).chain(uppers);
     for path in all.chain([&container.cwd]) {
         if path.to_str().is_none_or(|text| text.contains('\0')) {
             return Err(StartError::Unspeakable { what: "path", value: path.to_string_lossy().into_owned() });

@@ -70,6 +70,12 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// A descriptor to hold is a folder's, from which the program could walk through the host.
+    #[error("cannot start container: descriptor {number} is a folder's, and would lead out of it")]
+    HeldFolder {
+        /// The descriptor's number in the calling process.
+        number: i32,
+    },
     /// The re-execution of our own binary failed, or the plumbing for it did.
     #[error("cannot start container: cannot {verb}: {source}")]
     Spawn {
@@ -197,6 +203,8 @@ steps! {
     SeparateMounts => "separate the container's mounts from the host's",
     /// Showing root's layers as the owner's.
     MapLayers => "show the layers as the container owner's",
+    /// Showing root's own folder as the owner's: takes a file system and a kernel with idmapped mounts.
+    MapOwner => "map root to the container's owner in",
     /// Opening a folder or file of the host.
     OpenSource => "open",
     /// Becoming the mapped user.
@@ -207,10 +215,14 @@ steps! {
     MountRoot => "mount the root file system",
     /// Copying a mount of the host for a bind.
     CloneBind => "bind",
+    /// Overlay of a folder that is shown as a copy.
+    CopyFolder => "show a copy of",
     /// Birth of PID 1.
     StartInit => "start the container's first process",
     /// Receiving the standard streams.
     ReceiveStreams => "receive the standard streams",
+    /// Receiving what the program is to hold.
+    ReceiveHeld => "receive the descriptors to hold",
     /// `/proc`; refused where the host's own is partly hidden, as inside other containers.
     MountProc => "mount a process file system",
     /// `/dev` and what is in it.
@@ -231,6 +243,8 @@ steps! {
     OpenTerminal => "open a terminal",
     /// Signals.
     PrepareSignals => "prepare signal handling",
+    /// Keeping descriptors open for the program.
+    Hold => "hold descriptors",
     /// Birth of the program's process.
     StartProgram => "start the program's process",
     /// Capabilities and no_new_privs.
@@ -254,6 +268,15 @@ pub enum ExitStatus {
     Code(i32),
     /// This signal killed it.
     Signal(i32),
+}
+
+impl std::fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+        }
+    }
 }
 
 impl ExitStatus {

@@ -24,6 +24,21 @@ pub(crate) struct Identity {
     pub(crate) owner: (u32, u32),
 }
 
+impl Identity {
+    /// User and group on the host behind the owner.
+    pub(crate) fn on_host(&self) -> (u32, u32) {
+        let behind = |map: &[MapLine], id| {
+            map.iter().find(|line| line.inside == id).map_or(u32::MAX, |line| line.outside)
+        };
+        (behind(&self.uids, self.owner.0), behind(&self.gids, self.owner.1))
+    }
+
+    /// Whether root starts the container and somebody else runs it.
+    pub(crate) fn is_handed_over(&self) -> bool {
+        self.writer == MapWriter::Root && self.on_host().0 != 0
+    }
+}
+
 /// `count` ids from `inside` on are the host's ids from `outside` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MapLine {
@@ -125,7 +140,8 @@ fn maps(uid_map: &str, uid: u32) -> bool {
     lines(uid_map).any(|line| uid >= line.inside && uid - line.inside < line.count)
 }
 
-fn lines(uid_map: &str) -> impl Iterator<Item = MapLine> {
+/// The lines of a `uid_map` or `gid_map`.
+pub(crate) fn lines(uid_map: &str) -> impl Iterator<Item = MapLine> {
     uid_map.lines().filter_map(|line| {
         let mut numbers = line.split_whitespace().map(|number| number.parse().ok());
         Some(MapLine { inside: numbers.next()??, outside: numbers.next()??, count: numbers.next()?? })
@@ -166,6 +182,8 @@ mod tests {
         let identity = decide_for(ROOT, WHOLE, &container(), Some(owner)).unwrap();
         assert_eq!(identity.uids, [MapLine { inside: 1000, outside: 1005, count: 1 }]);
         assert_eq!(identity.writer, MapWriter::Root);
+        assert_eq!(identity.on_host(), (1005, 1006));
+        assert!(identity.is_handed_over());
         assert!(matches!(decide_for(ROOT, WHOLE, &container(), None), Err(StartError::OwnerMissing)));
         for owner in [HostOwner { uid: 0, gid: 7 }, HostOwner { uid: 7, gid: 0 }] {
             let refused = decide_for(ROOT, WHOLE, &container(), Some(owner));
@@ -180,6 +198,7 @@ mod tests {
         let identity = decide_for(inner_root, map, &container(), Some(HostOwner::NOBODY_ELSE)).unwrap();
         assert_eq!(identity.writer, MapWriter::Own);
         assert_eq!(identity.uids[0].outside, 0);
+        assert!(!identity.is_handed_over());
         let mapped = decide_for(inner_root, map, &container(), Some(HostOwner { uid: 40, gid: 40 })).unwrap();
         assert_eq!(mapped.uids[0].outside, 40);
     }
@@ -200,6 +219,8 @@ mod tests {
             ]
         );
         assert_eq!(identity.uids.iter().map(|line| line.count).sum::<u32>(), 65_536);
+        assert_eq!(identity.on_host(), (1001, 1002));
+        assert!(!identity.is_handed_over());
         container.id_map = with(0);
         assert_eq!(decide_for(USER, WHOLE, &container, None).unwrap().uids.len(), 2);
         container.id_map = with(65_535);

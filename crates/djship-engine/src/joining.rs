@@ -60,7 +60,7 @@ impl Exec {
 
 impl Engine {
     /// Runs a program in the container of a record, under the same restrictions as the container's own. It ends with the
-    /// container, and when this process ends.
+    /// container, and when this process ends. It holds no descriptors of [`Engine::start_holding`].
     ///
     /// Only the user that started the container, and root, may.
     pub fn exec(&self, record: &ContainerRecord, exec: &Exec) -> Result<Running, StartError> {
@@ -80,6 +80,7 @@ impl Engine {
             tty: exec.tty,
             unix_sockets: record.unix_sockets,
             ptrace: record.ptrace,
+            set_ids: record.set_ids,
             host_network: record.host_network,
         };
         let assignment = JoinAssignment {
@@ -91,7 +92,7 @@ impl Engine {
         let prepared = streams::prepare(if exec.tty { Streams::NULL } else { exec.stdio })?;
         // PID 1's own binary: it speaks the same dialect, and is the copy that nobody inside can write to.
         let binary = format!("/proc/self/fd/{}/exe", process.as_raw_fd());
-        let process = launch(Path::new(&binary), Role::Join, &assignment, prepared, exec.tty)?;
+        let process = launch(Path::new(&binary), Role::Join, &assignment, prepared, exec.tty, &[])?;
         Ok(Running::new(process, Folders::default(), record.owner, workload))
     }
 }

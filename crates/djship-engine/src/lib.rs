@@ -25,8 +25,11 @@
 //! # What a caller should know
 //!
 //! * Started by root, sources are reached as root but programs run as [`Engine::host_owner`]; folders that a container shall
-//!   write to must belong to that owner. Layers that belong to root look as if they belonged to the owner (idmapped mounts),
-//!   where the file system knows those.
+//!   write to must belong to that owner, or be root's own and shown with [`Container::bind_as_owner`]. Layers that belong to
+//!   root look as if they belonged to the owner (idmapped mounts), where the file system knows those.
+//! * What programs change in a folder that is shown with [`Container::throw_away`] takes memory, and goes with the container.
+//! * What must not be used twice at a time, such as a database's files, is locked with `flock` and started with
+//!   [`Engine::start_holding`]: the lock lasts as long as anything inside, also when this process is killed.
 //! * PID 1 has a session of its own, so Ctrl-C reaches the caller only. Pass it on with [`Running::signal`].
 //! * Nothing in the calling process may collect children that are not its own (`waitpid(-1)`); exit statuses would still
 //!   arrive, over the control socket.
@@ -38,6 +41,8 @@ mod control;
 mod descriptors;
 mod engine;
 mod error;
+mod file_systems;
+mod holding;
 mod identity;
 mod inside;
 mod joining;
@@ -53,7 +58,8 @@ pub mod doctor;
 
 pub use capture::{CaptureError, CaptureLimits, Output};
 pub use container::{
-    Bind, Container, HostOwner, IdMap, IdRange, InlineFile, Network, RunUser, Stdio, Streams, Tmpfs, Upper,
+    Bind, Container, HostOwner, IdMap, IdRange, InlineFile, Network, RunUser, ScratchCopy, Stdio, Streams,
+    Tmpfs, Upper,
 };
 pub use engine::Engine;
 pub use error::{ExitStatus, Fault, NotRunnable, StartError, Step, WaitError};

@@ -4,7 +4,9 @@
 //! folder of the user.
 
 use std::{
-    os::unix::fs::PermissionsExt,
+    fs::Metadata,
+    io,
+    os::unix::fs::{MetadataExt as _, PermissionsExt},
     path::{Component, Path, PathBuf},
 };
 
@@ -40,21 +42,43 @@ pub(crate) enum What {
     /// A file system in memory.
     Tmpfs { mode: u32, size: Option<u64> },
     /// A folder (or file) of the host.
-    Bind { source: PathBuf, read_only: bool, folder: bool },
+    Bind { source: PathBuf, read_only: bool, folder: bool, stand_in: Option<PathBuf> },
+    /// A folder of the host, as a copy that goes with the container.
+    Copy { source: PathBuf, stand_in: Option<PathBuf> },
 }
 
 impl What {
-    fn is_folder(&self) -> bool {
+    pub(crate) fn is_folder(&self) -> bool {
         !matches!(self, Self::Bind { folder: false, .. })
+    }
+
+    /// What of the host it shows, if it does: its path, and where root's own is laid as the owner's and opened instead.
+    pub(crate) fn source(&self) -> Option<(&Path, Option<&Path>)> {
+        match self {
+            Self::Bind { source, stand_in, .. } | Self::Copy { source, stand_in } => {
+                Some((source, stand_in.as_deref()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether programs inside write files of root's.
+    pub(crate) fn writes_as_root(&self) -> bool {
+        matches!(self, Self::Bind { read_only: false, stand_in: Some(_), .. })
     }
 }
 
-/// Plans all mounts, and makes missing mount points in the scratch folder's layer.
-pub(crate) fn plan(container: &Container, scratch: &ScratchFolder) -> Result<Vec<Mount>, StartError> {
+/// Plans all mounts, and makes missing mount points in the scratch folder's layer. `handed_over` says that root starts the
+/// container and somebody else runs it.
+pub(crate) fn plan(
+    container: &Container,
+    scratch: &ScratchFolder,
+    handed_over: bool,
+) -> Result<Vec<Mount>, StartError> {
     let upper = container.upper.iter().map(|upper| upper.upper.as_path());
     let layers = Layers::new(upper.chain(container.lowers.iter().map(PathBuf::as_path)));
     let mut mounts = Vec::new();
-    for (target, what) in wanted(container, scratch)? {
+    for (target, what) in wanted(container, scratch, handed_over)? {
         let place = layers.find(&target)?;
         check_kind(&target, &place.path, place.found, &what)?;
         mounts.push((Mount { target: place.path, make: false, what }, place.found.is_some()));
@@ -82,23 +106,40 @@ pub(crate) fn plan(container: &Container, scratch: &ScratchFolder) -> Result<Vec
 }
 
 /// Every mount asked for, system ones first.
-fn wanted(container: &Container, scratch: &ScratchFolder) -> Result<Vec<(PathBuf, What)>, StartError> {
+fn wanted(
+    container: &Container,
+    scratch: &ScratchFolder,
+    handed_over: bool,
+) -> Result<Vec<(PathBuf, What)>, StartError> {
     let mut wanted: Vec<(PathBuf, What)> =
         vec![("/proc".into(), What::Proc), ("/sys".into(), What::Sys), ("/dev".into(), What::Devices)];
     for tmpfs in &container.tmpfs {
         wanted.push((tmpfs.target.clone(), What::Tmpfs { mode: tmpfs.mode, size: tmpfs.size }));
     }
+    // Only root's own needs a stand-in: everybody else's is as reachable as its modes say.
+    let stand_in = |number, as_owner, metadata: &Metadata| {
+        let needed = handed_over && as_owner && metadata.uid() == 0;
+        needed.then(|| scratch.stand_in(number, metadata.is_dir())).transpose()
+    };
     for bind in &container.binds {
-        let metadata = bind
-            .source
-            .metadata()
-            .map_err(|source| StartError::Source { path: bind.source.clone(), source })?;
-        let (source, read_only) = (bind.source.clone(), bind.read_only);
-        wanted.push((bind.target.clone(), What::Bind { source, read_only, folder: metadata.is_dir() }));
+        let metadata = look_at(&bind.source)?;
+        let stand_in = stand_in(wanted.len(), bind.as_owner, &metadata)?;
+        let (source, read_only, folder) = (bind.source.clone(), bind.read_only, metadata.is_dir());
+        wanted.push((bind.target.clone(), What::Bind { source, read_only, folder, stand_in }));
+    }
+    for copy in &container.scratch_copies {
+        let metadata = look_at(&copy.source)?;
+        if !metadata.is_dir() {
+            let source = io::Error::from(io::ErrorKind::NotADirectory);
+            return Err(StartError::Source { path: copy.source.clone(), source });
+        }
+        let stand_in = stand_in(wanted.len(), copy.as_owner, &metadata)?;
+        wanted.push((copy.target.clone(), What::Copy { source: copy.source.clone(), stand_in }));
     }
     for (number, file) in container.files.iter().enumerate() {
         let source = scratch.write_file(number, &file.content)?;
-        wanted.push((file.target.clone(), What::Bind { source, read_only: true, folder: false }));
+        let what = What::Bind { source, read_only: true, folder: false, stand_in: None };
+        wanted.push((file.target.clone(), what));
     }
     for (target, _) in wanted.iter().skip(3) {
         let system = ["/", "/proc", "/sys", "/dev"].iter().any(|reserved| target == Path::new(reserved));
@@ -108,6 +149,10 @@ fn wanted(container: &Container, scratch: &ScratchFolder) -> Result<Vec<(PathBuf
         }
     }
     Ok(wanted)
+}
+
+fn look_at(path: &Path) -> Result<Metadata, StartError> {
+    path.metadata().map_err(|source| StartError::Source { path: path.to_owned(), source })
 }
 
 fn check_kind(target: &Path, at: &Path, found: Option<Found>, what: &What) -> Result<(), LookupError> {
@@ -122,7 +167,8 @@ fn check_kind(target: &Path, at: &Path, found: Option<Found>, what: &What) -> Re
 /// Whether the mount point of `inner` may be made in `outer`; an error when it is missing and may not.
 fn make_inside(outer: &Mount, inner: &Mount) -> Result<bool, StartError> {
     match &outer.what {
-        What::Tmpfs { .. } | What::Devices => Ok(true),
+        // The container's own; what the source lacks is made in the copy.
+        What::Tmpfs { .. } | What::Devices | What::Copy { .. } => Ok(true),
         What::Proc | What::Sys => Err(StartError::BadTarget { target: inner.target.clone() }),
         What::Bind { source, .. } => {
             let missing = source.join(inner.target.strip_prefix(&outer.target).unwrap_or(&inner.target));
@@ -195,7 +241,7 @@ mod tests {
             0o755,
             None,
         );
-        let mounts = plan(&container, &scratch).unwrap();
+        let mounts = plan(&container, &scratch, false).unwrap();
         let stubs = scratch.stubs();
         assert!(stubs.join("app/data/files").is_dir());
         assert!(stubs.join("etc/hosts").is_file());
@@ -220,10 +266,10 @@ mod tests {
         fs_err::create_dir(&project).unwrap();
         let mut container = Container::new([&root], ["true"]);
         container.bind(&project, "/app").tmpfs("/app/.cache", 0o755, None);
-        let refused = plan(&container, &scratch).unwrap_err();
+        let refused = plan(&container, &scratch, false).unwrap_err();
         assert!(matches!(refused, StartError::Lookup(LookupError::MissingInBind { .. })), "{refused}");
         fs_err::create_dir(project.join(".cache")).unwrap();
-        plan(&container, &scratch).unwrap();
+        plan(&container, &scratch, false).unwrap();
     }
 
     #[test]
@@ -234,7 +280,10 @@ mod tests {
             let scratch = ScratchFolder::new(dir.path()).unwrap();
             let mut container = Container::new([&root], ["true"]);
             container.tmpfs(target, 0o755, None);
-            assert!(matches!(plan(&container, &scratch), Err(StartError::BadTarget { .. })), "{target}");
+            assert!(
+                matches!(plan(&container, &scratch, false), Err(StartError::BadTarget { .. })),
+                "{target}"
+            );
         }
     }
 }

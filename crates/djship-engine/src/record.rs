@@ -9,6 +9,7 @@ use crate::assignment::Workload;
 
 /// A running container, as written down by whoever started it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "mirrors the switches of the public description")]
 pub struct ContainerRecord {
     /// PID 1 of the container, as the starter saw it.
     pub pid: i32,
@@ -22,6 +23,13 @@ pub struct ContainerRecord {
     pub(crate) unix_sockets: bool,
     pub(crate) ptrace: bool,
     pub(crate) host_network: bool,
+    #[serde(default = "allowed")]
+    pub(crate) set_ids: bool,
+}
+
+/// What held for every container before there was a switch.
+fn allowed() -> bool {
+    true
 }
 
 /// A recorded container is not (or no longer) there.
@@ -53,6 +61,7 @@ impl ContainerRecord {
             unix_sockets: workload.unix_sockets,
             ptrace: workload.ptrace,
             host_network: workload.host_network,
+            set_ids: workload.set_ids,
         })
     }
 

@@ -13,6 +13,7 @@ use crate::error::StartError;
 /// ```text
 /// container-<pid>-<number>/stubs     layer of mount points
 ///                          files     content of inline files
+///                          owned     root's own folders are shown as the owner's here, in the container's mounts alone
 ///                          landing   the new root is mounted here for a moment
 /// ```
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl ScratchFolder {
                 Err(source) => return Err(StartError::Scratch { path, source }),
             }
             let scratch = Self { path };
-            for name in ["stubs", "files", "landing"] {
+            for name in ["stubs", "files", "owned", "landing"] {
                 let path = scratch.path.join(name);
                 let made = fs_err::create_dir(&path);
                 // The umask of the caller must not decide what the container's user may enter.
@@ -46,6 +47,14 @@ impl ScratchFolder {
 
     pub(crate) fn stubs(&self) -> PathBuf {
         self.path.join("stubs")
+    }
+
+    /// An empty folder or file, on which something of root's own is mounted inside.
+    pub(crate) fn stand_in(&self, number: usize, folder: bool) -> Result<PathBuf, StartError> {
+        let path = self.path.join("owned").join(number.to_string());
+        let made = if folder { fs_err::create_dir(&path) } else { fs_err::write(&path, b"") };
+        made.map_err(|source| StartError::Scratch { path: path.clone(), source })?;
+        Ok(path)
     }
 
     pub(crate) fn landing(&self) -> PathBuf {

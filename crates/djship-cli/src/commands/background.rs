@@ -111,6 +111,11 @@ pub(crate) fn stop(name: &str) -> Result<i32, Report> {
     Ok(0)
 }
 
+/// Whether a container of that name ran in the background.
+pub(crate) fn is_known(name: &str) -> bool {
+    folder(name).exists()
+}
+
 /// `djship logs`.
 pub(crate) fn logs(name: &str, follow: bool) -> Result<i32, Report> {
     let folder = folder(name);

@@ -2,6 +2,7 @@
 
 pub(crate) mod background;
 pub(crate) mod build;
+pub(crate) mod develop;
 pub(crate) mod doctor;
 pub(crate) mod images;
 pub(crate) mod plan;

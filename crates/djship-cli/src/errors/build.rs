@@ -21,7 +21,7 @@ use crate::ui::origin;
 /// The report of a failed build.
 pub(crate) fn build(error: &BuildError) -> Report {
     match error {
-        BuildError::Project(error) => project(error),
+        BuildError::Project(error) => project(error, "build"),
         BuildError::Plan(error) => plan(error),
         BuildError::Base(error) => base(error),
         BuildError::Builder(error) => builder(error),
@@ -41,7 +41,8 @@ pub(crate) fn build(error: &BuildError) -> Report {
     }
 }
 
-fn project(error: &ProjectError) -> Report {
+/// A folder that is no project; `command` is what was asked for.
+pub(super) fn project(error: &ProjectError, command: &str) -> Report {
     let report = Report::new(Kind::User, error.to_string()).causes(error);
     match error {
         ProjectError::NoFolder { path } if path.is_file() => {
@@ -54,10 +55,10 @@ fn project(error: &ProjectError) -> Report {
         }
         ProjectError::NoManagePy { near: Some(near), .. } => report
             .line("It was looked for here and up to three folders down.")
-            .hint(format!("There is one above: djship build {}", near.parent().unwrap_or(near).display())),
+            .hint(format!("There is one above: djship {command} {}", near.parent().unwrap_or(near).display())),
         ProjectError::NoManagePy { near: None, .. } => report
             .line("It was looked for here and up to three folders down.")
-            .hint("Give the folder of a Django project: djship build path/to/project"),
+            .hint(format!("Give the folder of a Django project: djship {command} path/to/project")),
         ProjectError::NotDjango { .. } => report.hint(
             "djship builds Django projects; a `manage.py` of Django's calls `execute_from_command_line`",
         ),
@@ -65,7 +66,7 @@ fn project(error: &ProjectError) -> Report {
             let list = files.iter().fold(report, |report, file| report.line(file.as_str()));
             let first = files.first().and_then(djship_store::TreePath::parent);
             let folder = first.map_or_else(|| folder.clone(), |first| first.below(folder));
-            list.hint(format!("Name the one that you mean: djship build {}", folder.display()))
+            list.hint(format!("Name the one that you mean: djship {command} {}", folder.display()))
         }
         ProjectError::Read(_) => report.hint("Check who may read the project's files"),
         ProjectError::TooLarge { .. } => report.hint("Check that the file is what its name says"),
@@ -73,9 +74,9 @@ fn project(error: &ProjectError) -> Report {
     }
 }
 
-fn plan(error: &PlanError) -> Report {
+pub(super) fn plan(error: &PlanError) -> Report {
     match error {
-        PlanError::Project(error) => project(error),
+        PlanError::Project(error) => project(error, "build"),
         PlanError::Python(PythonError::NoneFits { ranges }) => {
             let mut report = Report::new(Kind::User, error.to_string());
             for range in ranges {
@@ -115,18 +116,18 @@ fn dependencies(error: &DependenciesError) -> Report {
             report.hint(format!("Add {wanted}, or remove the line"))
         }
         DependenciesError::Requirements(RequirementsError::Read(error))
-        | DependenciesError::Project(error) => project(error),
+        | DependenciesError::Project(error) => project(error, "build"),
         DependenciesError::Toml { .. } => report.hint("Mend the file; nothing was built"),
     }
 }
 
-fn builder(error: &BuilderError) -> Report {
+pub(super) fn builder(error: &BuilderError) -> Report {
     let report = Report::new(Kind::User, error.to_string());
     match error {
         BuilderError::Base(error) => base(error),
         BuilderError::Child(error) => child(error),
         BuilderError::Keep(error) => super::storage(error),
-        BuilderError::Project(error) => project(error),
+        BuilderError::Project(error) => project(error, "build"),
         BuilderError::Io(_) => super::storage(error),
         BuilderError::Bytecode(error) => super::bytecode(error),
         BuilderError::NoInstaller { output } => Report { kind: Kind::Host, ..report }
@@ -192,7 +193,7 @@ fn snapshot(error: &SnapshotError) -> Report {
     }
 }
 
-fn facts(error: &FactsError) -> Report {
+pub(super) fn facts(error: &FactsError) -> Report {
     match error {
         FactsError::Settings { failures } => {
             let mut report = Report::new(Kind::User, error.to_string());

@@ -1,9 +1,11 @@
 //! Errors into words: one place where typed errors become a title, a body, hints and an exit code.
 
 mod build;
+mod develop;
 mod stages;
 
 pub(crate) use build::build;
+pub(crate) use develop::{environment, up, volume};
 pub(crate) use stages::{base, bytecode, child, first_look, run, start, storage};
 
 /// What a failed command tells the user.

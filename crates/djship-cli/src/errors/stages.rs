@@ -33,6 +33,7 @@ pub(crate) fn start(error: &StartError) -> Report {
 pub(crate) fn child(error: &ChildError) -> Report {
     match error {
         ChildError::Start(error) => start(error),
+        ChildError::GivenUp => Report::new(Kind::User, error.to_string()),
         ChildError::Wait(_) => Report::new(Kind::Host, error.to_string()).causes(error),
     }
 }

@@ -1,13 +1,17 @@
 //! All terminal code: stages as headings, notes as lines, transfers as a bar (on a terminal) or nothing.
 
+mod develop;
+mod stream;
 mod words;
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use djship_django::report::{Note, Progress, Reporter, Stage};
 use indicatif::{ProgressBar, ProgressStyle};
 
+pub(crate) use stream::{Prefix, Stream};
 pub(crate) use words::{duration, origin, size};
 
 /// How much is shown.
@@ -25,6 +29,10 @@ pub(crate) enum Volume {
 pub(crate) struct Console {
     volume: Volume,
     state: Mutex<State>,
+    /// Only what was done anew is said.
+    calm: AtomicBool,
+    /// Services run, which are to be ended properly.
+    services: Arc<AtomicBool>,
 }
 
 struct State {
@@ -38,7 +46,7 @@ struct State {
 impl Console {
     pub(crate) fn new(volume: Volume) -> Self {
         let state = State { bar: None, packages: 0, unpacked: 0, stage: None, times: Vec::new() };
-        Self { volume, state: Mutex::new(state) }
+        Self { volume, state: Mutex::new(state), calm: AtomicBool::default(), services: Arc::default() }
     }
 
     /// How long each stage took; ends the running one.
@@ -46,6 +54,20 @@ impl Console {
         let mut state = self.lock();
         state.end_stage();
         state.times.clone()
+    }
+
+    /// From now on only what was done anew is said, without headings.
+    pub(crate) fn be_calm(&self) {
+        self.calm.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether services are being started, or run: they are to be ended properly then.
+    pub(crate) fn has_services(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.services)
+    }
+
+    fn is_calm(&self) -> bool {
+        self.calm.load(Ordering::Relaxed)
     }
 
     /// Takes the bar away, before something else is printed.
@@ -111,11 +133,19 @@ impl Reporter for Console {
             state.end_stage();
             state.stage = Some((stage, Instant::now()));
         }
-        self.heading(words::stage(stage));
+        if stage >= Stage::Services {
+            self.services.store(true, Ordering::SeqCst);
+        }
+        if !self.is_calm() {
+            self.heading(words::stage(stage));
+        }
     }
 
     fn note(&self, note: Note<'_>) {
         let words = words::note(&note, self.volume == Volume::Verbose);
+        if self.is_calm() && !words::is_news(&note) {
+            return;
+        }
         for line in words.lines {
             self.line(&line);
         }

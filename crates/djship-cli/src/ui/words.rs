@@ -15,7 +15,7 @@ pub(super) struct Words {
 }
 
 impl Words {
-    fn of(line: impl Into<String>) -> Self {
+    pub(super) fn of(line: impl Into<String>) -> Self {
         Self { lines: vec![line.into()], warnings: Vec::new() }
     }
 }
@@ -28,6 +28,8 @@ pub(super) fn stage(stage: Stage) -> &'static str {
         Stage::Facts => "Facts",
         Stage::Context => "Context",
         Stage::Image => "Image",
+        Stage::Services => "Services",
+        Stage::Start => "Start",
     }
 }
 
@@ -82,7 +84,17 @@ pub(super) fn note(note: &Note<'_>, verbose: bool) -> Words {
             Check::Started => "Django started before, and nothing that it read then has changed",
             Check::Starts => "Django starts as the run user, and its URLs and application import",
         }),
-        _ => Words::default(),
+        _ => super::develop::note(note),
+    }
+}
+
+/// Whether a note says that something was done, not merely that something is as it was.
+pub(super) fn is_news(note: &Note<'_>) -> bool {
+    match note {
+        Note::MustCompile { .. } | Note::Installed { because: Some(_), .. } | Note::Service { .. } => true,
+        Note::Root { reused, .. } => !reused,
+        Note::Migrated(migrated) => *migrated == djship_django::develop::Migrated::Applied,
+        _ => false,
     }
 }
 

@@ -94,6 +94,25 @@ const SERVICE_EDGES: [&str; 35] = [
     "usrmerge",
 ];
 
+/// What only scripts and machines with an init need, for servers that somebody else chose: what those are started with stays.
+const OWN_SERVICE_EDGES: [&str; 15] = [
+    "adduser",
+    "debconf",
+    "init-system-helpers",
+    "install-info",
+    "libllvm14",
+    "libllvm19",
+    "logrotate",
+    "lsb-base",
+    "passwd",
+    "systemd",
+    "systemd-standalone-sysusers",
+    "systemd-sysusers",
+    "sysvinit-utils",
+    "ucf",
+    "usrmerge",
+];
+
 /// `usrmerge` brings Perl only to do what is done here anyway.
 const PREFERRED: [&str; 1] = ["usr-is-merged"];
 
@@ -162,6 +181,16 @@ pub fn postgres_major(codename: Codename) -> u32 {
     }
 }
 
+/// PostgreSQL with PostGIS.
+pub fn postgis(codename: Codename) -> PackageSet {
+    let mut set = postgres(codename);
+    set.roots.push(match codename {
+        Codename::Bookworm => "postgresql-15-postgis-3",
+        Codename::Trixie => "postgresql-17-postgis-3",
+    });
+    set
+}
+
 /// The folder of PostgreSQL's own programs.
 pub fn postgres_bin(codename: Codename) -> String {
     format!("/usr/lib/postgresql/{}/bin", postgres_major(codename))
@@ -177,9 +206,10 @@ pub fn memcached() -> PackageSet {
     service(&["memcached"])
 }
 
-/// MariaDB's server and client programs.
+/// MariaDB's server and client programs. `mariadb-client` has the dump and what makes tables of time zones, which the server does not
+/// find by itself.
 pub fn mariadb() -> PackageSet {
-    service(&["mariadb-client-core", "mariadb-server-core"])
+    service(&["mariadb-client", "mariadb-client-core", "mariadb-server-core", "tzdata"])
 }
 
 /// RabbitMQ.
@@ -193,6 +223,16 @@ pub fn service(packages: &[&'static str]) -> PackageSet {
     PackageSet {
         roots,
         rules: ClosureRules { essential: false, drop_edges: &SERVICE_EDGES, prefer: &PREFERRED },
+    }
+}
+
+/// The foundation of a service that the user names packages for: also what every Debian system has, because their programs and
+/// scripts take it for granted.
+pub fn own_service() -> PackageSet {
+    let roots = LEAN_BASE.iter().chain(&["ca-certificates", "netbase", "tzdata"]).copied().collect();
+    PackageSet {
+        roots,
+        rules: ClosureRules { essential: true, drop_edges: &OWN_SERVICE_EDGES, prefer: &PREFERRED },
     }
 }
 

@@ -15,6 +15,8 @@ from _thread import _local
 from stat import S_ISDIR, S_ISLNK
 
 VARIABLE = "DJSHIP_READS"
+# A folder below the root that counts as outside: in development the environment lies in the project.
+APART = "DJSHIP_READS_APART"
 
 CONTENT, NAMES, KIND, UNKNOWN = b"o", b"l", b"s", b"x"
 
@@ -41,9 +43,10 @@ _getcwd, _lstat, _open, _readlink, _scandir = posix.getcwd, posix.lstat, posix.o
 class Recorder:
     """The facts of this process. `root` is real: without links, absolute."""
 
-    def __init__(self, root, file, tries_record):
+    def __init__(self, root, file, tries_record, apart=None):
         self.root = root
         self.below = root + "/"
+        self.apart = (apart or "\0").rstrip("/") + "/"
         self.file = file
         self.tries_record = tries_record
         self.descriptor = self._open()
@@ -73,6 +76,8 @@ class Recorder:
     def note(self, fact, path):
         """`path`: real and absolute, the root or below."""
         text = path[len(self.below) :] or "."
+        if path.startswith(self.apart):
+            return
         if "\n" in text or "\t" in text:
             self.unknown("a file name holds a tab or a line feed")
         elif fact is not KIND or (CONTENT, text) not in self.written:
@@ -101,6 +106,8 @@ class Recorder:
 
     def is_outside(self, path):
         """Certainly outside, without resolving anything. Links outside are taken not to lead inside."""
+        if path.startswith(self.apart):
+            return "/../" not in path
         return not path.startswith(self.root) and path[0] == "/" and "/." not in path and "//" not in path
 
     def resolve(self, path, follow=True):
@@ -254,7 +261,7 @@ class Recorder:
         top = name.partition(".")[0]
         standard = file.startswith(STANDARD_EXTENSIONS) and top not in OPEN_BY_NAME
         self.depends(CONTENT, file)
-        if not standard and (top not in REVIEWED or file.startswith(self.below)):
+        if not standard and (top not in REVIEWED or not self.is_outside(file)):
             self.unknown(f"the C extension {name} was loaded")
 
     def loaded_library(self, name):
@@ -322,14 +329,15 @@ def guarded(recorder, function, *arguments):
 
 def wrap_unseen(recorder):
     """Replaces the functions that raise no event, wherever they are known by name."""
-    root = recorder.root
+    root, apart = recorder.root, recorder.apart
 
     def wrap(function, fact=KIND, may_follow=True):
         @functools.wraps(function)
         def call(*arguments, **options):
             path = arguments[0] if arguments else options.get("path")
             # is_outside(), written out: importing asks thousands of times.
-            if type(path) is not str or path[:1] != "/" or path.startswith(root) or "/." in path or "//" in path:
+            inside = type(path) is not str or path[:1] != "/" or path.startswith(root) or "/." in path or "//" in path
+            if inside and not (type(path) is str and path.startswith(apart)):
                 follow = may_follow and options.get("follow_symlinks", True)
                 guarded(recorder, recorder.depends, fact, path, options.get("dir_fd"), follow)
             return function(*arguments, **options)
@@ -385,14 +393,15 @@ def start(root="/app", tries_record=False):
     themselves.
     """
     file = os.environ.pop(VARIABLE, None)
+    apart = os.environ.pop(APART, None)
     sys.modules.pop(__name__, None)  # a project may have a `reads` of its own
     if not file:
         return {}
     try:
-        recorder = Recorder(os.path.realpath(root), file, tries_record)
+        recorder = Recorder(os.path.realpath(root), file, tries_record, apart)
     except OSError:  # no file, no facts: nothing is reused
         return {}
     guarded(recorder, recorder.before)
     wrap_unseen(recorder)
     sys.addaudithook(on_event(recorder))
-    return {VARIABLE: file}
+    return {VARIABLE: file, **({APART: apart} if apart else {})}

@@ -10,13 +10,13 @@ import json
 import os
 import sys
 
-sys.dont_write_bytecode = True
+sys.dont_write_bytecode = sys.pycache_prefix is None
 
 
 def probe(project):
     from djship_probe import attempts, choice, feeds, report
 
-    chosen = choice.choose(project)
+    chosen = choice.choose(project, choice.PRODUCTION)
     final = chosen.resolved
     if chosen.resolved.ok:
         given = {n: v for n, v in chosen.resolved.values.items() if n not in chosen.resolved.needed}
@@ -24,10 +24,7 @@ def probe(project):
             "setup", chosen.resolved.settings, chosen.resolved.configuration, given={**given, **chosen.resolved.values}
         )
         if not final.ok:  # Django cannot be set up: the settings' own needs are known all the same
-            final = attempts.Resolved(
-                final.result, chosen.resolved.values, chosen.resolved.needed, chosen.resolved.proved,
-                chosen.resolved.settings, chosen.resolved.configuration,
-            )  # fmt: skip
+            final = attempts.with_needs_of(chosen.resolved, final.result)
         else:
             final.needed = {**chosen.resolved.needed, **final.needed}
         chosen.resolved.values = final.values
@@ -40,16 +37,16 @@ def probe(project):
     return report.compose(project, chosen, final, found, alternatives)
 
 
-def record_reads(root, tries_record=False):
-    """When the caller asks for it, begins to record what the answer depends on (reads.py, which the caller then puts
-    beside this file); the variables with which a try does the same."""
+def record_reads(root):
+    """When the caller asks for it, begins to record what the answer depends on, with reads.py, which the caller then
+    puts beside this file. Tries are forks of this process: they record on."""
     if "DJSHIP_READS" not in os.environ:
-        return {}
+        return
     try:
         import reads
     except ImportError:
-        return {}
-    return reads.start(root, tries_record)
+        return
+    reads.start(root)
 
 
 def main():
@@ -58,24 +55,50 @@ def main():
     parser.add_argument("--root", default=".", help="the folder of manage.py, relative to the project's")
     parser.add_argument("--out", required=True, help="the file to write")
     parser.add_argument("--timeout", type=int, default=120, help="seconds for one try")
+    parser.add_argument("--develop", metavar="SERVICES", help="for development; this file says where services listen")
+    parser.add_argument("--count", action="store_true", help="say how many processes it took")
     options = parser.parse_args()
 
-    environment = record_reads(options.project, tries_record=True)
+    record_reads(options.project)
+    project = open_project(options)
+    try:
+        if options.develop:
+            from djship_probe import develop
 
-    from djship_probe.attempts import Project
-
-    document = probe(Project(options.project, options.root, options.timeout, environment))
+            document = develop.develop(project)
+        else:
+            document = probe(project)
+    finally:
+        project.tries.close()
     unfinished = options.out + ".tmp"
     with open(unfinished, "w", encoding="utf-8") as file:
         json.dump(document, file, indent=2, sort_keys=True)
         file.write("\n")
     os.replace(unfinished, options.out)
+    if options.count:
+        print(f"{project.tries.count} processes", file=sys.stderr)
+
+
+def open_project(options):
+    from djship_probe import preload
+    from djship_probe.attempts import Project
+
+    if options.develop:
+        from djship_probe.supplies import Offer, Supplies
+
+        with open(options.develop, encoding="utf-8") as file:
+            offer = Offer(**json.load(file))
+        given = {name: value for name, value in os.environ.items() if name != "PYTHONHASHSEED"}
+        project = Project(options.project, options.root, options.timeout, given)
+        project.supplies = Supplies(offer, project.base)
+        preload.keep_bytecode_apart(project.is_own_file)
+    else:
+        project = Project(options.project, options.root, options.timeout)
+    preload.load(project.base)
+    return project
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--child"]:
-        from djship_probe import child
-
-        child.main(sys.argv[2], record_reads)
-    else:
-        main()
+    if os.environ.get("PYTHONHASHSEED") != "0":  # the order of a set decides nothing in the document
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONHASHSEED": "0"})
+    main()

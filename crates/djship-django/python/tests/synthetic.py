@@ -72,6 +72,39 @@ def project_files(settings, module="site1.settings", wsgi_module=None, plain=PLA
     return {name: text for name, text in files.items() if text is not None}
 
 
+ADDRESS, PASSWORD = "127.70.1.2", "private-word-of-ours"
+OFFER = {"address": ADDRESS, "database": "shop", "user": "keeper", "password": PASSWORD}
+# Enough of libraries for the settings that name them.
+FAKE_CELERY = """\
+import os, sys
+class Configuration(dict):
+    __getattr__ = dict.get
+    @property
+    def broker_url(self):
+        return os.environ.get("CELERY_BROKER_URL") or self.get("broker_url")
+    @property
+    def result_backend(self):
+        return os.environ.get("CELERY_RESULT_BACKEND") or self.get("result_backend")
+class Celery:
+    def __init__(self, main=None, broker=None):
+        self.main, self.conf = main, Configuration(broker_url=broker)
+    def config_from_object(self, name, namespace):
+        from django.conf import settings
+        start = namespace + "_"
+        for setting in dir(settings):
+            if setting.startswith(start):
+                self.conf[setting.removeprefix(start).lower()] = getattr(settings, setting)
+    def autodiscover_tasks(self):
+        pass
+    def finalize(self):
+        pass
+"""
+FAKES = {
+    **{f"{name}/__init__.py": "" for name in ("redis", "channels_redis", "kombu", "pymemcache", "MySQLdb")},
+    "celery/__init__.py": FAKE_CELERY,
+}
+
+
 class ProbeTest(unittest.TestCase):
     maxDiff = None
 
@@ -95,6 +128,40 @@ class ProbeTest(unittest.TestCase):
             self.assertEqual(done.stdout + done.stderr, "")
             self.text = Path(facts).read_text(encoding="utf-8")
         return json.loads(self.text)
+
+    def develop(self, files, root=".", fakes=(), **given):
+        """The document for development. `fakes`: of which packages; `given`: what the developer sets."""
+        folder = tempfile.TemporaryDirectory(prefix="djship-test-")
+        self.addCleanup(folder.cleanup)
+        self.project = os.path.realpath(os.path.join(folder.name, "project"))
+        write_files(self.project, files)
+        write_files(folder.name + "/fakes", {n: t for n, t in FAKES.items() if n.split("/")[0] in fakes})
+        return self.develop_folder(self.project, root, {"PYTHONPATH": folder.name + "/fakes", **given})
+
+    def develop_folder(self, folder, root=".", given=None):
+        with tempfile.TemporaryDirectory() as out:
+            facts, offer = os.path.join(out, "facts.json"), os.path.join(out, "services.json")
+            Path(offer).write_text(json.dumps(OFFER), encoding="utf-8")
+            script = PYTHON_FOLDER / "probe" / "probe.py"
+            done = subprocess.run(
+                [INTERPRETER, str(script), "--develop", offer, "--project", folder, "--root", root, "--out", facts],
+                env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **(given or {})},
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(done.stdout + done.stderr, "")
+            self.text = Path(facts).read_text(encoding="utf-8")
+        return json.loads(self.text)
+
+    def values_of(self, facts):
+        """What the document would set, by name: connections, then supplied values, then switches."""
+        switches = {s["name"]: s["value"] for s in facts["switches"]}
+        supplied = {s["name"]: s["value"] for s in facts["supplied"]}
+        return {**switches, **supplied, **{n: c["value"] for n, c in facts["connections"].items()}}
+
+    def only_service(self, facts):
+        self.assertEqual(len(facts["services"]), 1, facts["services"])
+        return facts["services"][0]
 
     def required(self, facts):
         return [entry["name"] for entry in facts["required"]]

@@ -92,6 +92,19 @@ class ReadsTest(unittest.TestCase):
 
 
 class ImportTest(ReadsTest):
+    def test_a_folder_set_apart_counts_as_outside(self):
+        files = {"site.py": "x = 1", ".cache/venv/lib/thing.py": "y = 2", ".cache/notes": "z"}
+        code = """
+            import os, sys
+            sys.path.insert(0, ROOT + "/.cache/venv/lib")
+            import thing
+            os.listdir(ROOT + "/.cache"), os.path.exists(ROOT + "/.cache/none"), open(ROOT + "/.cache/notes").read()
+            open(ROOT + "/.cache/../site.py").read()
+        """.replace("ROOT", repr(str(self.app)))
+        facts = self.facts(code, files, DJSHIP_READS_APART=str(self.app / ".cache"))
+        self.assertIn("o site.py", facts)
+        self.assertEqual([fact for fact in facts if ".cache/" in fact], [])
+
     def test_a_module_and_each_fact_once(self):
         facts = self.facts("import shop.models\nimport shop\nopen('shop/models.py').close()",
                            {"shop/__init__.py": "", "shop/models.py": "x = 1\n", "shop/views.py": "y = 1\n"})  # fmt: skip

@@ -2,8 +2,10 @@
 
 mod error;
 mod packages;
+mod services;
 
 pub use error::BaseError;
+pub use services::ServiceRoot;
 
 use std::cell::OnceCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -195,23 +197,39 @@ impl<'a> Roots<'a> {
     }
 
     fn toolchain_set(&self, plan: &Plan, more: &[String]) -> Result<Vec<Package>, BaseError> {
-        let table = native::table();
         let names =
             plan.dependencies.value.names().into_iter().chain(more.iter().map(|name| normalise(name)));
-        let mut wanted: Vec<String> =
-            names.filter_map(|name| table.get(&name)).flat_map(|native| native.build.clone()).collect();
-        wanted.sort();
-        wanted.dedup();
+        let wanted = build_packages(names);
         let set = sets::toolchain(self.codename(), &[]);
         let asked: Vec<&str> = set.roots.iter().copied().chain(wanted.iter().map(String::as_str)).collect();
         self.packages("toolchain", &asked, &set.rules)
     }
 
-    /// A root for PostgreSQL.
-    pub fn postgres(&self) -> Result<Laid, BaseError> {
-        let set = sets::postgres(self.codename());
-        let packages = self.packages("postgres", &set.roots, &set.rules)?;
-        self.root(Root::Service, &packages, Trim::Service)
+    /// The root that development runs on, and that installs for it: with the compiler and what `distributions` (normalised)
+    /// need for it when something must be compiled, always with the libraries that they open by name, and with `more`
+    /// Debian packages.
+    pub fn development(
+        &self,
+        distributions: &[String],
+        compile: bool,
+        more: &[String],
+    ) -> Result<Laid, BaseError> {
+        let mut wanted = if compile { build_packages(distributions.iter().cloned()) } else { Vec::new() };
+        let table = native::table();
+        for library in distributions.iter().filter_map(|name| table.get(name)).flat_map(|row| &row.opened) {
+            let packages = sets::opened_by_name(library, self.codename()).unwrap_or_default();
+            wanted.extend(packages.iter().map(|&name| name.to_owned()));
+        }
+        wanted.extend(more.iter().cloned());
+        wanted.sort();
+        wanted.dedup();
+        let (what, set, root) = if compile {
+            ("toolchain", sets::toolchain(self.codename(), &[]), Root::Toolchain)
+        } else {
+            ("installer", sets::installer(self.codename()), Root::Installer)
+        };
+        let asked: Vec<&str> = set.roots.iter().copied().chain(wanted.iter().map(String::as_str)).collect();
+        self.root(root, &self.packages(what, &asked, &set.rules)?, Trim::Builder)
     }
 
     /// What these packages (and what they depend on) add to the base layer.
@@ -229,6 +247,16 @@ impl<'a> Roots<'a> {
         tree.fill_parents();
         Ok(tree)
     }
+}
+
+/// The Debian packages that building these (normalised) distributions needs, sorted.
+fn build_packages(distributions: impl IntoIterator<Item = String>) -> Vec<String> {
+    let table = native::table();
+    let rows = distributions.into_iter().filter_map(|name| table.get(&name).cloned());
+    let mut wanted: Vec<String> = rows.flat_map(|native| native.build).collect();
+    wanted.sort();
+    wanted.dedup();
+    wanted
 }
 
 /// Whether two entries ship the same, wherever their bytes lie.

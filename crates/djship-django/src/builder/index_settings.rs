@@ -50,7 +50,7 @@ fn is_for_inside(name: &str) -> bool {
 
 impl IndexSettings {
     /// The settings of this host; what uv is told itself wins over what pip is told.
-    pub(super) fn of(host: &Host) -> Self {
+    pub(crate) fn of(host: &Host) -> Self {
         let mut pip = BTreeMap::new();
         for file in &host.pip_configuration {
             if let Ok(Some(text)) = read_text(file) {

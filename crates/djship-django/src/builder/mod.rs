@@ -5,11 +5,11 @@
 
 mod environment;
 mod error;
-mod index_settings;
-mod network;
+pub(crate) mod index_settings;
+pub(crate) mod network;
 mod sources;
 pub mod supplied;
-mod uv;
+pub(crate) mod uv;
 
 use std::path::{Path, PathBuf};
 

@@ -8,7 +8,7 @@ use super::index_settings::IndexSettings;
 use crate::tools::Tools;
 
 /// Gives a container the network, the host's certificates and the index settings.
-pub(super) fn online(container: &mut Container, tools: &Tools<'_>, settings: &IndexSettings) {
+pub(crate) fn online(container: &mut Container, tools: &Tools<'_>, settings: &IndexSettings) {
     if tools.host.offline {
         container.env("UV_OFFLINE", "1");
     } else {

@@ -13,7 +13,7 @@ use crate::python;
 use crate::tools::Tools;
 
 /// What uv is always told.
-pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
+pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
     ("UV_CACHE_DIR", "/cache"),
     ("UV_LINK_MODE", "copy"),
     ("UV_COMPILE_BYTECODE", "0"),
@@ -26,7 +26,7 @@ pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
 ];
 
 /// The folder that holds `bin/uv`, fetched once.
-pub(super) fn fetch(
+pub(crate) fn fetch(
     tools: &Tools<'_>,
     root: &Path,
     settings: &IndexSettings,
@@ -94,7 +94,7 @@ pub(super) fn fetch(
 
 /// The distributions that uv names as having no wheel, when that is why it stopped; `None` when it stopped for another
 /// reason. uv stops at the first ones that it meets.
-pub(super) fn without_wheel(lines: &[String]) -> Option<Vec<String>> {
+pub(crate) fn without_wheel(lines: &[String]) -> Option<Vec<String>> {
     let text = joined(lines);
     let stopped =
         ["no usable wheels", "uilding source distributions is disabled", "building from source is disabled"]
@@ -111,7 +111,7 @@ pub(super) fn without_wheel(lines: &[String]) -> Option<Vec<String>> {
 }
 
 /// What uv's last words say about the reason.
-pub(super) fn failure(lines: &[String]) -> Option<InstallFailure> {
+pub(crate) fn failure(lines: &[String]) -> Option<InstallFailure> {
     let text = joined(lines);
     if text.contains("No space left on device") {
         return Some(InstallFailure::NoSpace);

@@ -5,20 +5,23 @@ use crate::project::{Project, ProjectError};
 
 use super::{Origin, Sourced};
 
-/// Where production's requirements stand, best first. A file that names production wins over one for all.
-const REQUIREMENTS: &[&str] = &[
+/// Requirements files that name production.
+pub(super) const PRODUCTION: &[&str] = &[
     "requirements/production.txt",
     "requirements/prod.txt",
     "requirements/deploy.txt",
     "requirements-production.txt",
     "requirements-prod.txt",
     "requirements.prod.txt",
-    "requirements.txt",
-    "requirements/requirements.txt",
-    "requirements/base.txt",
-    "requirements/common.txt",
-    "requirements/main.txt",
 ];
+/// Requirements files that are for everybody.
+pub(super) const FOR_ALL: &[&str] = &["requirements.txt", "requirements/requirements.txt"];
+/// Requirements files that others include.
+pub(super) const PARTS: &[&str] =
+    &["requirements/base.txt", "requirements/common.txt", "requirements/main.txt"];
+
+/// The file that all Python tools share.
+pub(super) const SHARED: &str = "pyproject.toml";
 
 /// Locks that are not read yet.
 const FOREIGN_LOCKS: &[(&str, &str)] =
@@ -118,7 +121,8 @@ impl Dependencies {
             };
             return Ok(Some(from(at("uv.lock"), value)));
         }
-        for name in REQUIREMENTS {
+        // A file that names production wins over one for all.
+        for name in PRODUCTION.iter().chain(FOR_ALL).chain(PARTS) {
             let file = at(name);
             if project.folder.join(&file).is_file() {
                 let all = Requirements::read(project, &file)?;
@@ -130,7 +134,7 @@ impl Dependencies {
                 return Err(DependenciesError::NotYet { file: at(name), tool });
             }
         }
-        let file = at("pyproject.toml");
+        let file = at(SHARED);
         if let Some(text) = project.read(&file)? {
             let listed = parse::<PyProject>(&file, &text)?.project.and_then(|project| project.dependencies);
             if let Some(listed) = listed.filter(|listed| !listed.is_empty()) {
@@ -149,7 +153,7 @@ impl Dependencies {
             Self::UvLock { folder, .. } => {
                 let at =
                     |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
-                vec![at("uv.lock"), at("pyproject.toml")]
+                vec![at("uv.lock"), at(SHARED)]
             }
         }
     }

@@ -3,6 +3,7 @@
 //! [`Plan::for_project`] reads files and nothing else: no network, no process, no write.
 
 pub mod dependencies;
+pub mod development;
 pub mod python;
 
 use crate::project::{Project, ProjectError};

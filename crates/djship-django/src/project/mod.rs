@@ -1,5 +1,7 @@
 //! The user's folder, read only: where `manage.py` is, and the few files that a plan needs.
 
+pub mod command;
+pub mod config;
 mod find;
 pub mod requirements;
 pub mod selection;

@@ -52,9 +52,29 @@ pub enum RequirementsError {
 impl Requirements {
     /// Reads `file` and everything that it includes.
     pub fn read(project: &Project, file: &str) -> Result<Self, RequirementsError> {
+        Self::read_named(project, file, None)
+    }
+
+    /// The same for a file that another one names, in that line.
+    pub(crate) fn read_named(
+        project: &Project,
+        file: &str,
+        named: Option<(&str, usize)>,
+    ) -> Result<Self, RequirementsError> {
         let mut all = Self::default();
-        all.add(project, file, None, true, &mut BTreeSet::new())?;
+        all.add(project, file, named, true, &mut BTreeSet::new())?;
         Ok(all)
+    }
+
+    /// Adds those of other files.
+    pub(crate) fn extend(&mut self, other: Self) {
+        for file in other.files {
+            if !self.files.contains(&file) {
+                self.files.push(file);
+            }
+        }
+        self.requirements.extend(other.requirements);
+        self.local |= other.local;
     }
 
     /// The requirements of a list such as `[project.dependencies]`.
@@ -77,16 +97,19 @@ impl Requirements {
         file: &str,
         from: Option<(&str, usize)>,
         installs: bool,
-        seen: &mut BTreeSet<String>,
+        seen: &mut BTreeSet<(String, bool)>,
     ) -> Result<(), RequirementsError> {
-        if !seen.insert(file.to_owned()) {
+        // A file may be both: constraints of one file, and requirements of another.
+        if !seen.insert((file.to_owned(), installs)) {
             return Ok(());
         }
         let Some(text) = project.read(file)? else {
             let (by, line) = from.unwrap_or((file, 0));
             return Err(RequirementsError::NoFile { wanted: file.to_owned(), file: by.to_owned(), line });
         };
-        self.files.push(file.to_owned());
+        if !self.files.iter().any(|known| known == file) {
+            self.files.push(file.to_owned());
+        }
         for (line, content) in logical_lines(&text) {
             match Line::parse(&content) {
                 Line::Include { path, installs: also } => {
@@ -254,6 +277,18 @@ mod tests {
             ]
         );
         assert!(!all.local);
+    }
+
+    #[test]
+    fn constraints_of_one_file_are_requirements_of_another() {
+        let (_keep, project) = project(&[
+            ("requirements-dev.txt", "-c requirements.txt\n-r requirements.txt\nblack\n"),
+            ("requirements.txt", "Django\n-r requirements.txt\n"),
+        ]);
+        let all = Requirements::read(&project, "requirements-dev.txt").unwrap();
+        assert_eq!(all.files, ["requirements-dev.txt", "requirements.txt"]);
+        let names: Vec<_> = all.requirements.iter().map(|found| found.name.as_str()).collect();
+        assert_eq!(names, ["django", "black"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use super::RunError;
 
@@ -21,31 +21,49 @@ impl fmt::Display for Holder {
     }
 }
 
+/// Why nobody can listen on an address.
+#[derive(Debug)]
+pub enum Unavailable {
+    /// Somebody else does.
+    InUse(Option<Holder>),
+    /// The port is for root alone; from this one on, ports are for everybody.
+    Privileged(u16),
+    /// The kernel refuses the address.
+    Refused(io::Error),
+}
+
 /// Whether a server can listen on `address`.
 pub fn check_free(address: SocketAddr) -> Result<(), RunError> {
+    available(address).map_err(|why| match why {
+        Unavailable::InUse(holder) => RunError::PortInUse { address, holder },
+        Unavailable::Privileged(first) => RunError::Privileged { address, first },
+        Unavailable::Refused(source) => RunError::Address { address, source },
+    })
+}
+
+/// The same, without saying what for.
+pub fn available(address: SocketAddr) -> Result<(), Unavailable> {
     let first = fs_err::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
     let first = first.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1024);
     if address.port() < first {
-        return Err(RunError::Privileged { address, first });
+        return Err(Unavailable::Privileged(first));
     }
     match TcpListener::bind(address) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            Err(RunError::PortInUse { address, holder: holder(address.port()) })
-        }
-        Err(source) => Err(RunError::Address { address, source }),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(Unavailable::InUse(holder(address))),
+        Err(source) => Err(Unavailable::Refused(source)),
     }
 }
 
-/// Who listens on a port of this host, as far as this user may see: `/proc/net/tcp` has the socket's inode, the
-/// processes' descriptors lead to it (proc(5)).
-fn holder(port: u16) -> Option<Holder> {
+/// Who listens there, as far as this user may see: `/proc/net/tcp` has the socket's inode, the processes' descriptors lead
+/// to it (proc(5)).
+fn holder(address: SocketAddr) -> Option<Holder> {
     let tables =
         ["/proc/net/tcp", "/proc/net/tcp6"].map(|file| fs_err::read_to_string(file).unwrap_or_default());
     let inodes: Vec<String> = tables
         .iter()
         .flat_map(|table| table.lines().skip(1))
-        .filter_map(|line| listener(line, port))
+        .filter_map(|line| listener(line, address))
         .collect();
     for process in fs_err::read_dir("/proc").ok()?.flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
@@ -67,12 +85,29 @@ fn holder(port: u16) -> Option<Holder> {
     None
 }
 
-/// The inode of a listening socket (state 0A) on that port.
-fn listener(line: &str, port: u16) -> Option<String> {
+/// The inode of a listening socket (state 0A) that is in the way of `address`: on the same port, and on that address, on
+/// all addresses, or asked for all addresses.
+fn listener(line: &str, address: SocketAddr) -> Option<String> {
     let fields: Vec<&str> = line.split_whitespace().collect();
-    let local = fields.get(1)?.rsplit_once(':')?.1;
-    let matches = u16::from_str_radix(local, 16) == Ok(port) && fields.get(3) == Some(&"0A");
-    matches.then(|| fields.get(9).map(|inode| (*inode).to_owned())).flatten()
+    let (local, port) = fields.get(1)?.rsplit_once(':')?;
+    if u16::from_str_radix(port, 16) != Ok(address.port()) || fields.get(3) != Some(&"0A") {
+        return None;
+    }
+    let local = local_address(local)?;
+    let same = local == address.ip() || local.is_unspecified() || address.ip().is_unspecified();
+    same.then(|| fields.get(9).map(|inode| (*inode).to_owned())).flatten()
+}
+
+/// An address as the tables have it: words of 32 bits in the machine's order, each holding four bytes in the network's.
+fn local_address(hex: &str) -> Option<IpAddr> {
+    let words = hex.as_bytes().chunks(8).map(|word| {
+        let word = u32::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok()?;
+        Some(word.to_ne_bytes())
+    });
+    let bytes = words.collect::<Option<Vec<_>>>()?.concat();
+    let four = <[u8; 4]>::try_from(bytes.as_slice()).map(Ipv4Addr::from).map(IpAddr::V4);
+    let sixteen = <[u8; 16]>::try_from(bytes.as_slice()).map(Ipv6Addr::from);
+    four.or_else(|_| sixteen.map(|address| address.to_canonical())).ok()
 }
 
 #[cfg(test)]
@@ -87,5 +122,21 @@ mod tests {
         assert_eq!(holder.pid, std::process::id());
         drop(listener);
         assert!(check_free(address).is_ok());
+    }
+
+    #[test]
+    fn only_who_is_in_the_way_counts() {
+        let line = "   0: 0100007F:1538 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0 100 0";
+        let at = |text: &str| listener(line, text.parse().unwrap());
+        if cfg!(target_endian = "little") {
+            assert_eq!(at("127.0.0.1:5432").as_deref(), Some("4711"));
+            assert_eq!(at("0.0.0.0:5432").as_deref(), Some("4711"));
+            assert_eq!(at("127.0.0.2:5432"), None);
+            assert_eq!(at("127.0.0.1:5433"), None);
+            let mapped = line.replace("0100007F", "0000000000000000FFFF00000100007F");
+            assert_eq!(listener(&mapped, "127.0.0.1:5432".parse().unwrap()).as_deref(), Some("4711"));
+        }
+        let all = line.replace("0100007F", "00000000000000000000000000000000");
+        assert!(listener(&all, "127.0.0.2:5432".parse().unwrap()).is_some());
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use rustix::fs::{XattrFlags, lsetxattr, statfs, statvfs};
 
 use super::{Check, Finding, Severity};
+use crate::file_systems::name_of;
 
 /// A build with a compiler takes about one gigabyte; with less than this a first build is at risk.
 const COMFORTABLE: u64 = 3 << 30;
@@ -45,22 +46,6 @@ fn file_system(store: &Path) -> Finding {
         )
         .mend(mend),
         _ => Finding::good(check, what),
-    }
-}
-
-/// Names from the magic numbers of statfs(2).
-fn name_of(kind: u64) -> &'static str {
-    match kind {
-        0xef53 => "ext4",
-        0x5846_5342 => "XFS",
-        0x9123_683e => "btrfs",
-        0x2fc1_2fc1 => "ZFS",
-        0x0102_1994 => "tmpfs",
-        0x794c_7630 => "overlay",
-        0x6969 => "NFS",
-        0xff53_4d42 | 0xfe53_4d42 => "CIFS",
-        0x6573_5546 => "FUSE",
-        _ => "an unknown file system",
     }
 }
 

@@ -17,7 +17,7 @@ use rustix::{
 
 use super::{
     about, at,
-    mount_calls::{self, Described},
+    mount_calls::{self, Described, Reach},
     root_view::refused,
 };
 use crate::error::{Fault, Step};
@@ -50,7 +50,7 @@ impl Devices {
         for name in NODES {
             let path = Path::new("/dev").join(name);
             let tree = openat(CWD, &path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-                .and_then(|node| mount_calls::open_clone(node.as_fd()));
+                .and_then(|node| mount_calls::open_clone(node.as_fd(), Reach::Below));
             match tree {
                 Ok(tree) => nodes.push((name, tree)),
                 // Minimal hosts lack some; without this one nothing works.

@@ -15,7 +15,7 @@ use rustix::{
 };
 
 use super::{
-    at, capabilities, read_assignment, root_view, signals,
+    at, capabilities, held, read_assignment, root_view, signals,
     terminal::{self, CallerTerminal},
     workload::{self, Child},
 };
@@ -39,6 +39,7 @@ pub(super) fn run(arguments: &[OsString]) -> Result<i32, Fault> {
     };
     let assignment: Assignment = read_assignment()?;
     let streams = workload::receive_streams()?;
+    let held = held::receive(assignment.held)?;
     // A session of its own: what is typed at the caller's terminal reaches the caller alone, which decides.
     setsid().map_err(at(Step::StartInit))?;
     let signals = signals::open().map_err(at(Step::PrepareSignals))?;
@@ -47,7 +48,7 @@ pub(super) fn run(arguments: &[OsString]) -> Result<i32, Fault> {
     drop((root, landing));
 
     let (streams, caller_terminal) = terminal::arrange(&assignment.workload, streams)?;
-    let child = match workload::start(&assignment.workload, streams)? {
+    let child = match workload::start(&assignment.workload, streams, &held)? {
         workload::Outcome::Running(child) => child,
         workload::Outcome::Failed(event) => {
             let _ = control::send_event(descriptors::control(), &event, None);

@@ -42,7 +42,7 @@ pub(super) fn run() -> Result<i32, Fault> {
     let signals = signals::open().map_err(at(Step::PrepareSignals))?;
     enter(&assignment)?;
     let (streams, caller_terminal) = terminal::arrange(&assignment.workload, streams)?;
-    let child = match workload::start(&assignment.workload, streams)? {
+    let child = match workload::start(&assignment.workload, streams, &[])? {
         Outcome::Running(child) => child,
         Outcome::Failed(event) => {
             let _ = control::send_event(descriptors::control(), &event, None);

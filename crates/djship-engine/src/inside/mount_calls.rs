@@ -64,31 +64,61 @@ impl Described {
 /// Copies a mount of the host with everything mounted below it; the copy is nowhere yet. Never with set-uid programs or
 /// usable device files.
 pub(super) fn clone_tree(source: BorrowedFd<'_>, read_only: bool) -> Result<OwnedFd, Errno> {
-    let tree = open_clone(source)?;
-    let mut attributes = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
-    if read_only {
-        attributes |= libc::MOUNT_ATTR_RDONLY;
-    }
-    set_attributes(tree.as_fd(), attributes)?;
+    let tree = open_clone(source, Reach::Below)?;
+    set_attributes(tree.as_fd(), protection(read_only), None)?;
     Ok(tree)
 }
 
+/// The same, of a mount that nobody uses yet, with the ids on the disk shown through the maps of a user namespace. For root
+/// alone.
+pub(super) fn clone_mapped(
+    source: BorrowedFd<'_>,
+    reach: Reach,
+    read_only: bool,
+    namespace: BorrowedFd<'_>,
+) -> Result<OwnedFd, Errno> {
+    let tree = open_clone(source, reach)?;
+    set_attributes(tree.as_fd(), protection(read_only), Some(namespace))?;
+    Ok(tree)
+}
+
+/// How far a copy of a mount goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// This file system alone.
+    Alone,
+    /// With everything mounted below.
+    Below,
+}
+
 /// Copies a mount as it is.
-pub(super) fn open_clone(source: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    open_tree(
-        source,
-        "",
-        OpenTreeFlags::OPEN_TREE_CLONE
-            | OpenTreeFlags::OPEN_TREE_CLOEXEC
-            | OpenTreeFlags::AT_EMPTY_PATH
-            | OpenTreeFlags::AT_RECURSIVE,
-    )
+pub(super) fn open_clone(source: BorrowedFd<'_>, reach: Reach) -> Result<OwnedFd, Errno> {
+    let mut flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    if reach == Reach::Below {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    open_tree(source, "", flags)
+}
+
+fn protection(read_only: bool) -> u64 {
+    let fixed = if read_only { libc::MOUNT_ATTR_RDONLY } else { 0 };
+    libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | fixed
 }
 
 /// Adds attributes to a mount and all below it. Adding alone is always allowed; the older remount call stumbles over
 /// attributes that the host has locked.
-fn set_attributes(tree: BorrowedFd<'_>, attributes: u64) -> Result<(), Errno> {
-    let change = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
+fn set_attributes(
+    tree: BorrowedFd<'_>,
+    attributes: u64,
+    namespace: Option<BorrowedFd<'_>>,
+) -> Result<(), Errno> {
+    let change = libc::mount_attr {
+        attr_set: attributes | namespace.map_or(0, |_| libc::MOUNT_ATTR_IDMAP),
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: namespace.map_or(0, |namespace| u64::from(namespace.as_raw_fd().unsigned_abs())),
+    };
     // SAFETY: the structure is valid for the call and its size is passed along.
     let result = unsafe {
         libc::syscall(

@@ -10,22 +10,26 @@ use rustix::{
 };
 
 use super::{
-    mount_calls::{self, Described, Refusal},
+    mount_calls::{self, Described, Reach, Refusal},
     sources::{Opened, handle_path},
 };
 use crate::{
     assignment::Assignment,
     error::{Fault, Step},
+    file_systems::name_of,
 };
 
 /// Mounts the root; it is nowhere yet.
 pub(super) fn mount(assignment: &Assignment, sources: &Opened) -> Result<OwnedFd, Fault> {
     let volatile = assignment.upper.as_ref().is_some_and(|upper| upper.volatile);
-    let newer = if assignment.old_mount_call { Ok(None) } else { by_context(sources, volatile) };
+    let newer = (!assignment.old_mount_call).then(|| by_context(sources, volatile));
     let mounted = match newer {
-        Ok(Some(mounted)) => return Ok(mounted),
-        Ok(None) => by_call(sources, volatile),
-        Err(refusal) => Err(refusal),
+        // Before 6.5 the kernel takes any key, and refuses those of single layers only at the end, with a number that means
+        // many other things, too.
+        Some(Err(first)) if first.errno == Errno::INVAL => by_call(sources, volatile)
+            .map_err(|second| if first.explanation.is_some() { first } else { second }),
+        Some(mounted) => mounted,
+        None => by_call(sources, volatile),
     };
     mounted.map_err(|refusal| Fault {
         step: Step::MountRoot,
@@ -37,26 +41,20 @@ pub(super) fn mount(assignment: &Assignment, sources: &Opened) -> Result<OwnedFd
 
 /// Overlay tells most of its reasons to the kernel's log, which users may not read: look for the known ones.
 fn diagnose(sources: &Opened, errno: Errno) -> Option<String> {
-    /// `OVERLAYFS_SUPER_MAGIC` and `NFS_SUPER_MAGIC`.
-    const UNFIT: [(u64, &str); 2] = [(0x794c_7630, "overlay"), (0x6969, "NFS")];
     let (upper, work) = sources.upper.as_ref().filter(|_| errno == Errno::INVAL)?;
-    let kind = u64::try_from(fstatfs(upper).ok()?.f_type).ok()?;
-    if let Some((_, name)) = UNFIT.iter().find(|(magic, _)| *magic == kind) {
+    let name = name_of(u64::try_from(fstatfs(upper).ok()?.f_type).ok()?);
+    if ["overlay", "NFS"].contains(&name) {
         return Some(format!("the upper folder is on a file system of type {name}, which cannot hold one"));
     }
     let one_device = fstat(upper).ok()?.st_dev == fstat(work).ok()?.st_dev;
     (!one_device).then(|| "the upper and the work folder are not on the same file system".to_owned())
 }
 
-/// With one call for each layer; `None` where the kernel is older than 6.5.
-fn by_context(sources: &Opened, volatile: bool) -> Result<Option<OwnedFd>, Refusal> {
+/// With one call for each layer, since 6.5.
+fn by_context(sources: &Opened, volatile: bool) -> Result<OwnedFd, Refusal> {
     let overlay = Described::new("overlay")?;
-    for (number, lower) in sources.lowers.iter().enumerate() {
-        match overlay.set("lowerdir+", &handle_path(lower).to_string_lossy()) {
-            Ok(_) => {}
-            Err(Refusal { errno: Errno::INVAL, .. }) if number == 0 => return Ok(None),
-            Err(refusal) => return Err(refusal),
-        }
+    for lower in &sources.lowers {
+        overlay.set("lowerdir+", &handle_path(lower).to_string_lossy())?;
     }
     let mut attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
     if let Some((upper, work)) = &sources.upper {
@@ -70,7 +68,7 @@ fn by_context(sources: &Opened, volatile: bool) -> Result<Option<OwnedFd>, Refus
     }
     // The same marks in layers whoever makes them: without it, root would use names that users cannot write.
     overlay.flag("userxattr")?;
-    overlay.create(attributes).map(Some)
+    overlay.create(attributes)
 }
 
 /// With the older call, which takes everything in one page of text and needs a place to mount on. Handles are short, so more
@@ -96,7 +94,7 @@ fn by_call(sources: &Opened, volatile: bool) -> Result<OwnedFd, Refusal> {
     // The handle of the landing folder still leads below the new mount; going up and down again leads onto it.
     let landing = openat(&sources.landing, "../landing", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .map_err(plain)?;
-    let copy = mount_calls::open_clone(std::os::fd::AsFd::as_fd(&landing)).map_err(plain)?;
+    let copy = mount_calls::open_clone(std::os::fd::AsFd::as_fd(&landing), Reach::Below).map_err(plain)?;
     unmount(handle_path(&landing), UnmountFlags::DETACH).map_err(plain)?;
     Ok(copy)
 }

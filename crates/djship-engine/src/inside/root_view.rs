@@ -26,12 +26,12 @@ use crate::{
     mount_points::{Mount, What},
 };
 
-/// Builds everything that the program sees. `binds` come in the order of the mounts.
+/// Builds everything that the program sees. `shown` is what binds and copies show, in the order of the mounts.
 pub(super) fn build(
     assignment: &Assignment,
     root: &OwnedFd,
     landing: &OwnedFd,
-    mut binds: impl Iterator<Item = OwnedFd>,
+    mut shown: impl Iterator<Item = OwnedFd>,
 ) -> Result<(), Fault> {
     mount_calls::attach(root, landing).map_err(at(Step::PivotRoot))?;
     let mut proc = Some(make_proc()?);
@@ -50,9 +50,9 @@ pub(super) fn build(
 
     let top = openat(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(at(Step::PivotRoot))?;
     for mount in &assignment.mounts {
-        let folder = !matches!(mount.what, What::Bind { folder: false, .. });
         let target = mount.target.as_path();
-        let place = open_place(&top, target, folder, mount.make).map_err(about(Step::Attach, target))?;
+        let place = open_place(&top, target, mount.what.is_folder(), mount.make)
+            .map_err(about(Step::Attach, target))?;
         let attach = |tree: &OwnedFd| mount_calls::attach(tree, &place).map_err(about(Step::Attach, target));
         match &mount.what {
             What::Proc => attach(&proc.take().ok_or_else(|| missing(mount))?)?,
@@ -67,7 +67,7 @@ pub(super) fn build(
                 devices.populate(&folder)?;
             }
             What::Tmpfs { mode, size } => attach(&make_tmpfs(target, *mode, *size)?)?,
-            What::Bind { .. } => attach(&binds.next().ok_or_else(|| missing(mount))?)?,
+            What::Bind { .. } | What::Copy { .. } => attach(&shown.next().ok_or_else(|| missing(mount))?)?,
         }
     }
     Ok(())

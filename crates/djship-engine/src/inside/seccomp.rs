@@ -11,6 +11,9 @@ use seccompiler::{
     sock_filter,
 };
 
+use super::set_ids;
+use crate::assignment::Workload;
+
 /// The highest number that was reviewed (`removexattrat`); the same on every architecture since 424.
 const LAST_REVIEWED: u32 = 466;
 /// Set in the numbers of the x32 ABI, through which a list for x86-64 could be evaded.
@@ -90,17 +93,27 @@ const REFUSED_HERE: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const REFUSED_HERE: &[i64] = &[];
 
+/// What a container's switches allow.
+#[derive(Debug, Clone, Copy)]
+struct Allowed {
+    unix_sockets: bool,
+    ptrace: bool,
+    set_ids: bool,
+}
+
 /// Installs the list for this process and its descendants, for good. The error is the text of what went wrong.
-pub(super) fn install(unix_sockets: bool, ptrace: bool) -> Result<(), String> {
-    for program in [build(unix_sockets, ptrace).map_err(|error| error.to_string())?, guard()] {
+pub(super) fn install(workload: &Workload) -> Result<(), String> {
+    let allowed =
+        Allowed { unix_sockets: workload.unix_sockets, ptrace: workload.ptrace, set_ids: workload.set_ids };
+    for program in [build(allowed).map_err(|error| error.to_string())?, guard(allowed)] {
         seccompiler::apply_filter(&program).map_err(|error| error.to_string())?;
     }
     Ok(())
 }
 
-/// Numbers nobody reviewed, and `clone3`, whose flags are out of a filter's sight, do not exist: the C library falls back to
-/// `clone`. Numbers of the x32 ABI end the process.
-fn guard() -> BpfProgram {
+/// Numbers nobody reviewed do not exist, nor does `clone3`, whose flags are out of a filter's sight (the C library falls back
+/// to `clone`), nor `openat2` where modes matter. Numbers of the x32 ABI end the process.
+fn guard(allowed: Allowed) -> BpfProgram {
     const LOAD: u16 = 0x20;
     const JUMP_GREATER_EQUAL: u16 = 0x35;
     const JUMP_GREATER: u16 = 0x25;
@@ -108,11 +121,13 @@ fn guard() -> BpfProgram {
     const RETURN: u16 = 0x06;
     let absent = u32::from(SeccompAction::Errno(libc::ENOSYS.unsigned_abs()));
     let clone3 = u32::try_from(libc::SYS_clone3).unwrap_or(435);
+    let second = if allowed.set_ids { clone3 } else { set_ids::OPENAT2 };
     [
         (LOAD, 0, 0, 0),
-        (JUMP_GREATER_EQUAL, 3, 0, X32_BIT),
-        (JUMP_GREATER, 3, 0, LAST_REVIEWED),
-        (JUMP_EQUAL, 2, 0, clone3),
+        (JUMP_GREATER_EQUAL, 4, 0, X32_BIT),
+        (JUMP_GREATER, 4, 0, LAST_REVIEWED),
+        (JUMP_EQUAL, 3, 0, clone3),
+        (JUMP_EQUAL, 2, 0, second),
         (RETURN, 0, 0, SeccompAction::Allow.into()),
         (RETURN, 0, 0, SeccompAction::KillProcess.into()),
         (RETURN, 0, 0, absent),
@@ -122,10 +137,10 @@ fn guard() -> BpfProgram {
 }
 
 /// The list proper. `seccompiler` adds the check of the architecture.
-fn build(unix_sockets: bool, ptrace: bool) -> Result<BpfProgram, seccompiler::BackendError> {
+fn build(allowed: Allowed) -> Result<BpfProgram, seccompiler::BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         REFUSED.iter().chain(REFUSED_HERE).map(|number| (*number, Vec::new())).collect();
-    if !ptrace {
+    if !allowed.ptrace {
         rules.insert(libc::SYS_ptrace, Vec::new());
     }
     rules.insert(libc::SYS_clone, any_bit(0, namespace_flags())?);
@@ -134,20 +149,25 @@ fn build(unix_sockets: bool, ptrace: bool) -> Result<BpfProgram, seccompiler::Ba
     #[cfg(target_arch = "x86_64")]
     rules.insert(libc::SYS_mknod, device_kinds(1)?);
     rules.insert(libc::SYS_personality, vec![none_of(0, &[0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff])?]);
-    rules.insert(libc::SYS_socket, sockets(unix_sockets)?);
-    if !unix_sockets {
+    rules.insert(libc::SYS_socket, sockets(allowed.unix_sockets)?);
+    if !allowed.unix_sockets {
         rules.insert(libc::SYS_socketpair, datagram_pairs()?);
     }
     // Typing at a terminal in its owner's name.
     let typing =
         [libc::TIOCSTI, libc::TIOCLINUX].map(|request| rule(vec![equals(1, request & 0xffff_ffff)?]));
     rules.insert(libc::SYS_ioctl, typing.into_iter().collect::<Result<_, _>>()?);
+    if !allowed.set_ids {
+        for (number, more) in set_ids::rules()? {
+            rules.entry(number).or_default().extend(more);
+        }
+    }
 
     let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     SeccompFilter::new(rules, SeccompAction::Allow, refuse, std::env::consts::ARCH.try_into()?)?.try_into()
 }
 
-type Built<T> = Result<T, seccompiler::BackendError>;
+pub(super) type Built<T> = Result<T, seccompiler::BackendError>;
 
 /// Families of the network, the local one where allowed, and of netlink the routing part, from which the C library learns
 /// addresses.
@@ -196,8 +216,13 @@ fn namespace_flags() -> impl Iterator<Item = u64> {
     .map(|flag| u64::from(flag.cast_unsigned()))
 }
 
+/// All bits of a number are set.
+pub(super) fn all_bits(argument: u8, bits: u64) -> Built<SeccompCondition> {
+    condition(argument, SeccompCmpOp::MaskedEq(bits), bits)
+}
+
 fn any_bit(argument: u8, bits: impl Iterator<Item = u64>) -> Built<Vec<SeccompRule>> {
-    bits.map(|bit| rule(vec![condition(argument, SeccompCmpOp::MaskedEq(bit), bit)?])).collect()
+    bits.map(|bit| rule(vec![all_bits(argument, bit)?])).collect()
 }
 
 fn none_of(argument: u8, values: &[u64]) -> Built<SeccompRule> {
@@ -213,7 +238,7 @@ fn condition(argument: u8, operation: SeccompCmpOp, value: u64) -> Built<Seccomp
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operation, value)
 }
 
-fn rule(conditions: Vec<SeccompCondition>) -> Built<SeccompRule> {
+pub(super) fn rule(conditions: Vec<SeccompCondition>) -> Built<SeccompRule> {
     SeccompRule::new(conditions)
 }
 
@@ -223,8 +248,9 @@ mod tests {
 
     #[test]
     fn every_variant_compiles_and_fits() {
-        for (unix_sockets, ptrace) in [(false, false), (false, true), (true, false), (true, true)] {
-            let program = build(unix_sockets, ptrace).unwrap();
+        for number in 0..8 {
+            let [unix_sockets, ptrace, set_ids] = [1, 2, 4].map(|bit| number & bit != 0);
+            let program = build(Allowed { unix_sockets, ptrace, set_ids }).unwrap();
             assert!(program.len() < 4096, "{}", program.len());
         }
     }

@@ -18,7 +18,6 @@ use super::about;
 use crate::{
     assignment::Assignment,
     error::{Fault, Step},
-    mount_points::What,
 };
 
 /// What is to be opened, in a fixed order.
@@ -37,8 +36,8 @@ pub(super) struct Opened {
     /// Upper and work folder.
     pub(super) upper: Option<(OwnedFd, OwnedFd)>,
     pub(super) landing: OwnedFd,
-    /// In the order of the mounts.
-    pub(super) binds: Vec<OwnedFd>,
+    /// What binds and copies show, in the order of the mounts.
+    pub(super) shown: Vec<OwnedFd>,
     pub(super) own_binary: Option<OwnedFd>,
 }
 
@@ -50,8 +49,8 @@ impl Sources {
         }
         wanted.push(assignment.landing.clone());
         for mount in &assignment.mounts {
-            if let What::Bind { source, .. } = &mount.what {
-                wanted.push(source.clone());
+            if let Some((source, stand_in)) = mount.what.source() {
+                wanted.push(stand_in.unwrap_or(source).to_owned());
             }
         }
         wanted.extend(own_binary.map(Path::to_owned));
@@ -98,9 +97,9 @@ impl Sources {
         let lowers = (0..self.lowers).map(|_| next()).collect::<Result<_, _>>()?;
         let upper = if self.upper { Some((next()?, next()?)) } else { None };
         let landing = next()?;
-        let mut binds: Vec<_> = rest.map(|(_, descriptor)| descriptor).collect();
-        let own_binary = if self.own_binary { binds.pop().flatten() } else { None };
-        Ok(Opened { lowers, upper, landing, binds: binds.into_iter().flatten().collect(), own_binary })
+        let mut shown: Vec<_> = rest.map(|(_, descriptor)| descriptor).collect();
+        let own_binary = if self.own_binary { shown.pop().flatten() } else { None };
+        Ok(Opened { lowers, upper, landing, shown: shown.into_iter().flatten().collect(), own_binary })
     }
 }
 

@@ -19,8 +19,8 @@ use rustix::{
 };
 
 use super::{
-    ARGV0, Role, about, at, capabilities, executable, layer_owners, mount_calls, overlay, read_assignment,
-    sources, user_namespace,
+    ARGV0, Role, at, capabilities, executable, overlay, read_assignment, root_owned, sources, trees,
+    user_namespace,
 };
 use crate::{
     assignment::Assignment,
@@ -28,12 +28,11 @@ use crate::{
     descriptors,
     error::{Fault, Step},
     identity::MapWriter,
-    mount_points::What,
 };
 
 pub(super) fn run() -> Result<i32, Fault> {
     let assignment: Assignment = read_assignment()?;
-    let layers = layer_owners::leave_behind(&assignment)?;
+    let left_behind = root_owned::leave_behind(&assignment)?;
     user_namespace::enter(&assignment.identity)?;
     let mut namespaces = UnshareFlags::NEWNS
         | UnshareFlags::NEWPID
@@ -47,8 +46,8 @@ pub(super) fn run() -> Result<i32, Fault> {
     unsafe { unshare_unsafe(namespaces) }.map_err(at(Step::CreateNamespaces))?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(at(Step::SeparateMounts))?;
-    if let Some(layers) = layers {
-        layers.finish()?;
+    if let Some(left_behind) = left_behind {
+        left_behind.finish()?;
     }
 
     // Still real root when started by root: that alone can reach a store in a folder that is closed to others.
@@ -63,16 +62,7 @@ pub(super) fn run() -> Result<i32, Fault> {
 
     let binary = own_binary.protect(sources.own_binary.take())?;
     let root = overlay::mount(&assignment, &sources)?;
-    let binds = assignment.mounts.iter().filter_map(|mount| match &mount.what {
-        What::Bind { source, read_only, .. } => Some((source, *read_only)),
-        _ => None,
-    });
-    let mut trees = Vec::new();
-    for ((source, read_only), descriptor) in binds.zip(&sources.binds) {
-        let tree =
-            mount_calls::clone_tree(descriptor.as_fd(), read_only).map_err(about(Step::CloneBind, source))?;
-        trees.push(tree);
-    }
+    let trees = trees::make(&assignment, &sources)?;
 
     let mut handed_on = vec![&root, &sources.landing];
     handed_on.extend(&trees);

@@ -105,7 +105,8 @@ fn with_helper(write: impl Fn(i32) -> Result<(), Fault>) -> Result<(), Fault> {
     }
 }
 
-fn read_all(pipe: OwnedFd) -> Vec<u8> {
+/// Reads what a process says until it ends.
+pub(super) fn read_all(pipe: OwnedFd) -> Vec<u8> {
     let mut text = Vec::new();
     let _ = std::io::Read::read_to_end(&mut std::fs::File::from(pipe), &mut text);
     text

@@ -20,7 +20,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{about, abstract_sockets, at, capabilities, seccomp, signals, user_namespace::take_ids};
+use super::{about, abstract_sockets, at, capabilities, held, seccomp, signals, user_namespace::take_ids};
 use crate::{
     assignment::Workload,
     control::{self, Event},
@@ -70,15 +70,15 @@ pub(super) fn receive_streams() -> Result<Vec<OwnedFd>, Fault> {
     if streams.len() < 3 { Err(at(Step::ReceiveStreams)(Errno::BADF)) } else { Ok(streams) }
 }
 
-/// Starts the program; comes back once it was executed or could not be.
-pub(super) fn start(workload: &Workload, streams: Streams) -> Result<Outcome, Fault> {
+/// Starts the program, with `held` open beside its streams; comes back once it was executed or could not be.
+pub(super) fn start(workload: &Workload, streams: Streams, held: &[OwnedFd]) -> Result<Outcome, Fault> {
     // The writing end closes on execution: reading nothing from it means success.
     let (answer, speaker) = pipe_with(PipeFlags::CLOEXEC).map_err(at(Step::StartProgram))?;
     // SAFETY: this process has one thread, so the child is a complete copy of it.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
         drop(answer);
-        let Err(gave_up) = execute(workload, &streams);
+        let Err(gave_up) = execute(workload, &streams, held);
         let _ = rustix::io::write(&speaker, &serde_json::to_vec(&gave_up).unwrap_or_default());
         // SAFETY: ends the copy without running what the original has registered for its own end.
         unsafe { libc::_exit(super::FAILED) };
@@ -99,8 +99,8 @@ pub(super) fn start(workload: &Workload, streams: Streams) -> Result<Outcome, Fa
     })
 }
 
-fn execute(workload: &Workload, streams: &Streams) -> Result<Infallible, GaveUp> {
-    let words = prepare(workload, streams).map_err(GaveUp::Step)?;
+fn execute(workload: &Workload, streams: &Streams, held: &[OwnedFd]) -> Result<Infallible, GaveUp> {
+    let words = prepare(workload, streams, held).map_err(GaveUp::Step)?;
     run(&words)
 }
 
@@ -109,17 +109,21 @@ struct Words {
     candidates: Vec<CString>,
     argv: Vec<CString>,
     env: Vec<CString>,
+    /// Open until the program takes over, and in it.
+    held: Vec<OwnedFd>,
 }
 
-fn prepare(workload: &Workload, streams: &Streams) -> Result<Words, Fault> {
-    let words = Words {
+fn prepare(workload: &Workload, streams: &Streams, held: &[OwnedFd]) -> Result<Words, Fault> {
+    let mut words = Words {
         candidates: candidates(workload).iter().filter_map(|path| to_c(path.as_os_str())).collect(),
         argv: workload.argv.iter().filter_map(|word| to_c(OsStr::new(word))).collect(),
         env: workload.env.iter().filter_map(|word| to_c(OsStr::new(word))).collect(),
+        held: Vec::new(),
     };
     setsid().map_err(at(Step::StartProgram))?;
     take_streams(streams).map_err(at(Step::ReceiveStreams))?;
     descriptors::close_on_exec_from(3);
+    words.held = held::keep(held).map_err(at(Step::Hold))?;
     signals::reset();
     umask(Mode::from_raw_mode(0o022));
     capabilities::empty_bounding_set().map_err(at(Step::DropPrivileges))?;
@@ -131,7 +135,7 @@ fn prepare(workload: &Workload, streams: &Streams) -> Result<Words, Fault> {
     if workload.host_network {
         abstract_sockets::confine().map_err(at(Step::ConfineSockets))?;
     }
-    seccomp::install(workload.unix_sockets, workload.ptrace).map_err(|detail| Fault {
+    seccomp::install(workload).map_err(|detail| Fault {
         step: Step::FilterSystemCalls,
         subject: None,
         errno: None,

@@ -163,18 +163,18 @@ impl Place {
 
     /// Has the trial program do something with a description, and reads its answer.
     pub(crate) fn ask<T: DeserializeOwned>(&self, arguments: &[&str], more: serde_json::Value) -> T {
-        let mut child = self.command(arguments).spawn().expect("the trial program starts");
-        let mut stdin = child.stdin.take().unwrap();
-        writeln!(stdin, "{}", self.wish(more)).unwrap();
-        drop(stdin);
-        let output = child.wait_with_output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text:?}, {}", output.status))
+        answer(self.command(arguments), &self.wish(more))
     }
 
     /// Runs a container to its end.
     pub(crate) fn run(&self, container: &Container) -> Report {
         self.ask(&["run"], serde_json::json!({"container": container}))
+    }
+
+    /// Runs a container to its end where root has run a shell script before, in a mount namespace that goes with it.
+    pub(crate) fn run_after(&self, preparation: &str, container: &Container) -> Report {
+        let command = through("unshare", &["--mount"], preparation, &self.command(&["run"]));
+        answer(command, &self.wish(serde_json::json!({"container": container})))
     }
 
     /// Runs a script that must succeed; returns its output.
@@ -186,9 +186,19 @@ impl Place {
 
     /// Starts a container and keeps it.
     pub(crate) fn hold(&self, container: &Container) -> Held {
-        let mut child = self.command(&["hold"]).spawn().expect("the trial program starts");
+        self.hold_by(self.command(&["hold"]), serde_json::json!({"container": container}))
+    }
+
+    /// The same, with a lock that the program holds; by way of a shell script that limits the starter.
+    pub(crate) fn hold_locked(&self, container: &Container, lock: &Path, limits: &str) -> Held {
+        let command = through("env", &[], limits, &self.command(&["hold"]));
+        self.hold_by(command, serde_json::json!({"container": container, "held": lock}))
+    }
+
+    fn hold_by(&self, mut command: Command, more: serde_json::Value) -> Held {
+        let mut child = command.spawn().expect("the trial program starts");
         let mut stdin = child.stdin.take().unwrap();
-        writeln!(stdin, "{}", self.wish(serde_json::json!({"container": container}))).unwrap();
+        writeln!(stdin, "{}", self.wish(more)).unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let mut held = Held { child, stdin, stdout, record: None, early: VecDeque::new() };
         // The program may speak before the record is out.
@@ -206,6 +216,26 @@ impl Place {
     pub(crate) fn exec(&self, held: &Held, argv: &[&str], tty: bool) -> Report {
         self.ask(&["exec"], serde_json::json!({"record": held.record(), "argv": argv, "tty": tty}))
     }
+}
+
+/// A command that is executed after a shell script, both by way of a program.
+fn through(program: &str, arguments: &[&str], script: &str, inner: &Command) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).args(["sh", "-c", &format!("set -e; {script}; exec \"$@\""), "sh"]);
+    command.arg(inner.get_program()).args(inner.get_args());
+    command.env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
+fn answer<T: DeserializeOwned>(mut command: Command, wish: &str) -> T {
+    let mut child = command.spawn().expect("the trial program starts");
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "{wish}").unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text:?}, {}", output.status))
 }
 
 /// A container whose starter is a child of the test.

@@ -1,95 +1,100 @@
-"""The parent's side: start tries, mend what fails with throw-away values, prove that each is necessary.
+"""The parent's side: start tries, mend what fails with values, prove that each is necessary.
 
-The parent never imports project code. Each try is a fresh process with a minimal environment.
+The parent never imports project code. Each try is a process of its own, with the environment that it is given.
 """
 
-import json
 import os
-import signal
-import subprocess
-import sys
-import tempfile
 
 from .failure import next_values
-from .values import VALUES
+from .tries import Tries
+from .values import Throwaway
 
 ROUNDS = 20
 PROVE_AT_MOST = 24
+HOPELESS = ("SyntaxError", "IndentationError", "TabError")  # whatever the variables are
+KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
 
 
 class Project:
-    """Where the project is: `root` its folder, `base` the folder of manage.py."""
+    """Where the project is: `root` its folder, `base` the folder of manage.py.
 
-    def __init__(self, root, base, timeout=120, environment=None):
+    `given`: the environment of every try, which no value of ours replaces; without it, a minimal one.
+    `supplies`: the values for what is missing.
+    """
+
+    def __init__(self, root, base, timeout=120, given=None, supplies=None):
         self.root = os.path.realpath(root)
         self.base = os.path.realpath(os.path.join(self.root, base))
         manage = os.path.join(self.base, "manage.py")
         self.manage = manage if os.path.isfile(manage) else None
-        self.timeout = timeout
-        self.environment = environment or {}  # of every try, beside the values
+        self.develops = given is not None
+        self.given = dict(given or {})
+        self.supplies = supplies or Throwaway()
         self.made_folders = {}
-        self.runs = 0
+        self.tries = Tries(timeout)
 
     def relative(self, path):
         return os.path.relpath(path, self.root)
 
-    def attempt(self, values, upto, settings=None, configuration=None, lenient=False, banned=()):
-        """Run one try; its result as `child.Try.run` gives it."""
-        self.runs += 1
-        with tempfile.TemporaryDirectory(prefix="djship-probe-") as folder:
-            out = os.path.join(folder, "out.json")
-            plan = {
-                "root": self.root, "base": self.base, "manage": self.manage, "settings": settings,
-                "configuration": configuration, "upto": upto, "lenient": lenient, "banned": sorted(banned), "out": out,
-            }  # fmt: skip
-            plan_file = os.path.join(folder, "plan.json")
-            with open(plan_file, "w", encoding="utf-8") as file:
-                json.dump(plan, file)
-            log, timed_out = self._start(plan_file, values, settings, configuration)
-            try:
-                with open(out, encoding="utf-8") as file:
-                    return json.load(file)
-            except (OSError, ValueError):
-                return crashed(log, timed_out, self.timeout)
+    def is_own_file(self, file):
+        return file.startswith(self.root + os.sep) and "site-packages" not in file and "dist-packages" not in file
 
-    def _start(self, plan_file, values, settings, configuration):
-        keep = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
-        environment = {n: os.environ[n] for n in keep if n in os.environ}
-        environment.update(PYTHONDONTWRITEBYTECODE="1", PYTHONHASHSEED="0")
-        environment.update(values)
-        environment.update(self.environment)
+    def job(self, values, upto, settings=None, configuration=None, lenient=False, banned=()):
+        """What `Tries` needs for one try."""
+        plan = {
+            "root": self.root, "base": self.base, "manage": self.manage, "settings": settings,
+            "configuration": configuration, "upto": upto, "lenient": lenient, "banned": sorted(banned),
+            "supplies": self.supplies, "develop": self.develops,
+        }  # fmt: skip
+        environment = dict(values)
+        if self.develops:
+            environment.update(self.given)
+        else:
+            environment.update({n: os.environ[n] for n in KEPT if n in os.environ})
+            environment.update(PYTHONDONTWRITEBYTECODE="1", PYTHONHASHSEED="0")
         if settings:
             environment["DJANGO_SETTINGS_MODULE"] = settings
         if configuration:
             environment["DJANGO_CONFIGURATION"] = configuration
-        script = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "probe.py")
-        process = subprocess.Popen(
-            [sys.executable, "-B", script, "--child", plan_file],
-            cwd=self.base, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
-        try:
-            _, log = process.communicate(timeout=self.timeout)
-            return log.decode(errors="replace"), False
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)  # the session of this child alone
-            _, log = process.communicate()
-            return log.decode(errors="replace"), True
+        return plan, environment
 
-    def resolve(self, upto, settings=None, configuration=None, given=None, banned=()):
-        """Try until it works or nothing is left to try: a `Resolved`."""
+    def attempt(self, values, upto, settings=None, configuration=None, lenient=False, banned=()):
+        """Run one try; its result as `child.Try.run` gives it."""
+        return next(self.tries.each([self.job(values, upto, settings, configuration, lenient, banned)]))
+
+    def resolve_each(self, upto, trials):
+        """A `Resolved` for each `(settings, configuration, given)`, in order; the first tries of some run ahead."""
+        trials = list(trials)
+        jobs = (self.job(dict(given or {}), upto, settings, configuration) for settings, configuration, given in trials)
+        firsts = self.tries.each(jobs)
+        try:
+            for (settings, configuration, given), first in zip(trials, firsts):
+                yield self.resolve(upto, settings, configuration, given, first=first)
+        finally:
+            firsts.close()
+
+    def resolve(self, upto, settings=None, configuration=None, given=None, banned=(), first=None):
+        """Try until it works or nothing is left to try: a `Resolved`. `first`: the result of the first try.
+
+        Each value is then proved to be needed; in development that comes later, for what is left.
+        """
         given = dict(given or {})
         values, shapes, tried = dict(given), {}, {}
-        picked, before, previous = [], {}, None
+        picked, before, previous, sure = [], {}, None, set()
         result = None
         for round_number in range(ROUNDS):
-            result = self.attempt(values, upto, settings, configuration, lenient=round_number > 0, banned=banned)
+            result = first if round_number == 0 and first else None
+            if result is None:
+                result = self.attempt(values, upto, settings, configuration, lenient=round_number > 0, banned=banned)
             for name, shape in result["supplied"].items():
-                values[name], shapes[name] = VALUES[shape], shape
+                values[name], shapes[name] = self.supplies.value(name, shape), shape
                 tried.setdefault(name, []).append(shape)
+            sure.update(result["sure"])
             if not result["errors"]:
                 break
             error = next(iter(result["errors"].values()))
+            if error["type"] in HOPELESS:
+                break
             signature = (error["message"], error["file"], error["line"], len(result["reads"]))
             if picked and signature == previous:  # nothing changed: take the last value back
                 for name, _ in picked:
@@ -103,15 +108,20 @@ class Project:
                 continue
             if result["database"] and "no database while" in error["everything"]:
                 break
-            offered = {**error, "names": [n for n in error["names"] if n not in given and n not in banned]}
+            taken = (*given, *self.given, *banned)
+            offered = {**error, "names": [n for n in error["names"] if n not in taken]}
             picked = next_values(offered, result["reads"], tried)
             if not picked and not result["supplied"] and round_number > 0:
                 break
             before = {n: (values[n], shapes[n]) for n in values if n in shapes}
             for name, shape in picked:
                 tried.setdefault(name, []).append(shape)
-                values[name], shapes[name] = VALUES[shape], shape
-        return self._prove(result, upto, settings, configuration, given, values, shapes, banned)
+                values[name], shapes[name] = self.supplies.value(name, shape), shape
+        outcome = Resolved(result, values, shapes, settings, configuration, given)
+        outcome.sure = sure
+        if not self.develops and result["ok"]:
+            self.prove(outcome, upto, banned)
+        return outcome
 
     def _make_folders(self, result):
         """A folder that is missing may stop the import: made in this throw-away copy, and reported."""
@@ -123,33 +133,60 @@ class Project:
                 made = True
         return made
 
-    def _prove(self, result, upto, settings, configuration, given, values, shapes, banned):
-        """Leave each value out once: where it still works, the variable was not necessary."""
-        ours = [n for n in values if n not in given]
-        proved = False
-        if result["ok"] and ours and len(ours) <= PROVE_AT_MOST:
-            for name in ours:
-                rest = {n: v for n, v in values.items() if n != name}
-                if self.attempt(rest, upto, settings, configuration, banned=banned)["ok"]:
-                    values = rest
-            result = self.attempt(values, upto, settings, configuration, banned=banned)
-            proved = result["ok"]
-        elif result["ok"]:
-            proved = not ours
-        needed = {n: shapes.get(n, "text") for n in values if n not in given}
-        return Resolved(result, values, needed if result["ok"] else {}, proved, settings, configuration)
+    def prove(self, outcome, upto, banned=(), sure=(), look_again=True):
+        """Leave each value out once: where it still works, the variable was not necessary. `sure`: known to be."""
+        ours = [n for n in outcome.needed if n not in sure]
+        if not ours:
+            outcome.proved = True
+            return
+        if len(ours) > PROVE_AT_MOST:
+            return
+        again = (outcome.settings, outcome.configuration, False, banned)
+        forgotten = False
+
+        def without(name):
+            return {n: v for n, v in outcome.values.items() if n != name}
+
+        while ours:
+            # Those that follow are tried ahead. One that was needed beside a name which then proves to be unnecessary
+            # is so without it too; one that was not is tried again.
+            together = ours[: self.tries.at_once]
+            results = list(self.tries.each([self.job(without(name), upto, *again) for name in together]))
+            for name, result in zip(together, results):
+                ours.remove(name)
+                if result["ok"]:
+                    outcome.forget(name)
+                    forgotten = True
+                    break
+        if look_again or forgotten:
+            outcome.result = self.attempt(outcome.values, upto, *again)
+        outcome.proved = outcome.ok
+        if not outcome.ok:
+            outcome.needed = {}
+
+
+def with_needs_of(resolved, result):
+    """What was resolved before, with the result of a later try that failed."""
+    later = Resolved(result, resolved.values, {}, resolved.settings, resolved.configuration, resolved.values)
+    later.needed, later.proved = resolved.needed, resolved.proved
+    return later
 
 
 class Resolved:
-    """The outcome of `resolve`: the last result, all values given, the names proved necessary with their shapes."""
+    """The outcome of `resolve`: the last result, all values given, and which of them are needed, with their shapes."""
 
-    def __init__(self, result, values, needed, proved, settings, configuration):
+    def __init__(self, result, values, shapes, settings, configuration, given):
         self.result = result
         self.values = values
-        self.needed = needed
-        self.proved = proved
+        self.needed = {n: shapes.get(n, "text") for n in values if n not in given} if result["ok"] else {}
+        self.proved = not self.needed and result["ok"]
+        self.sure = set()  # of the needed: no way around them was seen
         self.settings = settings
         self.configuration = configuration
+
+    def forget(self, name):
+        self.values = {n: v for n, v in self.values.items() if n != name}
+        self.needed.pop(name, None)
 
     @property
     def ok(self):
@@ -162,19 +199,3 @@ class Resolved:
     @property
     def debug(self):
         return bool(self.facts and self.facts["debug"])
-
-
-def crashed(log, timed_out, seconds):
-    """The result of a try that wrote none: killed, crashed in C, or too slow."""
-    message = (
-        f"no answer within {seconds} s" if timed_out else (log.strip().splitlines() or ["the interpreter died"])[-1]
-    )
-    error = {
-        "type": "Timeout" if timed_out else "Crash", "message": message[:600], "everything": log[-1500:], "file": None,
-        "line": None, "names": [], "missing_module": None, "mendable": False,
-    }  # fmt: skip
-    return {
-        "ok": False, "module": None, "configuration": None, "done": [], "errors": {"settings": error}, "reads": {},
-        "bulk": [], "supplied": {}, "written": {}, "files": [], "missing_folders": {}, "network": [], "database": [],
-        "loaded": [],
-    }  # fmt: skip

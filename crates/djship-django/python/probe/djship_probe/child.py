@@ -10,7 +10,7 @@ import runpy
 import sys
 import traceback
 
-from . import facts, failure, recording
+from . import celery_app, facts, failure, recording
 from .values import FOLDER
 from .watch import Watch
 
@@ -22,7 +22,7 @@ class Handover(BaseException):
 class Try:
     def __init__(self, plan):
         self.plan = plan
-        self.recorder = recording.Recorder(plan["root"], plan.get("lenient", False), plan.get("banned", ()))
+        self.recorder = recording.Recorder(plan["root"], plan["lenient"], plan["banned"], plan["supplies"])
         self.watch = Watch(self.recorder)
         self.printed = io.StringIO()
         self.errors = {}
@@ -50,14 +50,14 @@ class Try:
             raise Handover
 
         management.execute_from_command_line = stop
-        if self.plan.get("manage"):
+        if self.plan["manage"]:
             with contextlib.suppress(Handover):
                 runpy.run_path(self.plan["manage"], run_name="__main__")
 
     def force_choice(self):
         """A settings module or configuration under trial wins over what manage.py assigned."""
         for key, name in (("settings", "DJANGO_SETTINGS_MODULE"), ("configuration", "DJANGO_CONFIGURATION")):
-            if self.plan.get(key):
+            if self.plan[key]:
                 os._Environ.__setitem__(os.environ, name, self.plan[key])
         if raw("DJANGO_CONFIGURATION"):
             try:
@@ -83,11 +83,15 @@ class Try:
         stages = [("manage", self.run_manage)]
         if self.plan["upto"] != "manage":
             stages += [("choice", self.force_choice), ("settings", self.load_settings)]
-        if self.plan["upto"] == "setup":
+        if self.plan["upto"] in ("setup", "celery"):
             stages += [("setup", self.set_up)]
         for name, work in stages:
             if not self.stage(name, work):
                 break
+        celery = None
+        if self.plan["upto"] == "celery" and "settings" in self.done:
+            self.recorder.stage = "celery"
+            celery = celery_app.look(self.plan, self.recorder)
         self.recorder.busy = True
         self.recorder.stage = "facts"
         result = {
@@ -98,12 +102,13 @@ class Try:
             "errors": self.errors,
         }
         if "settings" in self.done:
-            result["facts"] = facts.collect(self.plan, "setup" in self.done)
+            result["facts"] = facts.collect(self.plan, "setup" in self.done, celery)
         files = failure.project_files(self.recorder)
         result.update(
             reads=self.recorder.reads,
             bulk=self.recorder.bulk,
             supplied=self.recorder.supplied,
+            sure=self.recorder.sure,
             written=self.recorder.written,
             files=self.watch.files,
             missing_folders=self.watch.missing_folders,
@@ -119,17 +124,21 @@ def raw(name):
     return os.environ._data.get(name.encode(), b"").decode() or None
 
 
-def main(plan_file, record_reads):
-    with open(plan_file, encoding="utf-8") as file:
-        plan = json.load(file)
-    record_reads(plan["root"])
+def run(plan, environment, out, log):
+    """The life of a forked process: tries, writes its result to `out`, ends. What C code says goes to `log`."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for descriptor, target in ((nothing, 0), (nothing, 1), (said, 2)):
+        os.dup2(descriptor, target)
+    os.environ.clear()
+    os.environ.update(environment)
     os.makedirs(FOLDER, exist_ok=True)
     one = Try(plan)
-    sys.dont_write_bytecode = True
     sys.path[0] = plan["base"]
     os.chdir(plan["base"])
     sys.argv = ["manage.py", "check"]
-    out, real = plan["out"], sys.stderr
+    real = sys.stderr
     sys.stdout = sys.stderr = one.printed
     sys.modules["__main__"].__dict__.pop("__file__", None)
     recording.install(one.recorder)

@@ -9,7 +9,7 @@ import sys
 PARTS = ("ENGINE", "NAME", "HOST", "PORT", "USER", "PASSWORD")
 
 
-def collect(plan, is_set_up):
+def collect(plan, is_set_up, celery=None):
     import django
     from django.conf import settings
 
@@ -17,7 +17,7 @@ def collect(plan, is_set_up):
     databases = {
         alias: {part: text(database.get(part)) for part in PARTS} for alias, database in settings.DATABASES.items()
     }
-    return {
+    facts = {
         "debug": bool(settings.DEBUG),
         "django_version": django.get_version(),
         "python_version": ".".join(map(str, sys.version_info[:3])),
@@ -34,6 +34,45 @@ def collect(plan, is_set_up):
         "configurations": configurations(),
         "secrets": secrets(settings),
     }
+    if plan["develop"]:
+        facts.update(for_development(settings, celery))
+    return facts
+
+
+def for_development(settings, celery):
+    from . import endpoints
+
+    return {
+        "endpoints": endpoints.collect(settings, celery),
+        "celery_app": celery,
+        "beat": bool(getattr(settings, "CELERY_BEAT_SCHEDULE", None) or getattr(settings, "CELERYBEAT_SCHEDULE", None)),
+        "engines": {alias: has_engine(database) for alias, database in settings.DATABASES.items()},
+        "tls": {alias: tls_mode(database) for alias, database in settings.DATABASES.items()},
+        "names_databases": settings.is_overridden("DATABASES"),
+        "https_only": bool(settings.SECURE_SSL_REDIRECT),
+        "mail_tls": bool(getattr(settings, "EMAIL_USE_TLS", False) or getattr(settings, "EMAIL_USE_SSL", False)),
+        "channels": version_of("channels"),
+    }
+
+
+def has_engine(database):
+    try:
+        return importlib.util.find_spec(f"{database.get('ENGINE')}.base") is not None
+    except Exception:  # a package on the way that is not there, or wants what is not there
+        return False
+
+
+def tls_mode(database):
+    return text((database.get("OPTIONS") or {}).get("sslmode"))
+
+
+def version_of(distribution):
+    import importlib.metadata
+
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def text(value):

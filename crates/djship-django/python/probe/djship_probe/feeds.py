@@ -22,6 +22,7 @@ UNMARKED = {
     "region",
 }
 FIRST_PORT = 47000
+URL_MARK = "mk900x"
 PARTS = {"ENGINE": "engine", "NAME": "name", "HOST": "host", "PORT": "port", "USER": "user", "PASSWORD": "password"}
 
 
@@ -61,8 +62,8 @@ def find_feeds(project, chosen, given):
     facts, marks = mark_all(project, chosen, {n: names[n] for n in others})
     if facts:
         look_for_parts(facts, marks, found)
-    for name in urls:
-        look_for_url(project, chosen, name, found)
+    for name, result in zip(urls, project.tries.each([job_with_url(project, chosen, name) for name in urls])):
+        look_for_url(name, result, found)
     return found
 
 
@@ -96,17 +97,19 @@ def look_for_parts(facts, marks, found):
             found["allowed_hosts"] = found["allowed_hosts"] or name
 
 
-def look_for_url(project, chosen, name, found):
-    mark, port = "mk900x", str(FIRST_PORT + 900)
+def job_with_url(project, chosen, name):
     scheme = "mysql" if values.database_scheme() == "mysql" else "postgres"
-    url = values.database_url(scheme, mark, f"{mark}.invalid", port)
-    result = project.attempt(
+    url = values.database_url(scheme, URL_MARK, f"{URL_MARK}.invalid", str(FIRST_PORT + 900))
+    return project.job(
         {**chosen.resolved.values, name: url}, "settings", chosen.resolved.settings, chosen.resolved.configuration
     )
+
+
+def look_for_url(name, result, found):
     if not result["ok"]:
         return
     for alias, database in result["facts"]["databases"].items():
-        if mark in database["HOST"] and mark in database["NAME"]:
+        if URL_MARK in database["HOST"] and URL_MARK in database["NAME"]:
             found["database"][name] = "url"
             found["parts"].setdefault(alias, {})["url"] = name
 
@@ -125,9 +128,8 @@ def find_alternatives(project, chosen, needed, upto):
         if not family:
             continue
         with_url = {**chosen.resolved.values, url: values.VALUES["database"]}
-        for name in family:
-            rest = {n: v for n, v in with_url.items() if n not in family}
-            result = project.attempt(rest, upto, chosen.resolved.settings, chosen.resolved.configuration)
-            if result["ok"]:
-                found.setdefault(name, []).append(url)
+        rest = {n: v for n, v in with_url.items() if n not in family}
+        result = project.attempt(rest, upto, chosen.resolved.settings, chosen.resolved.configuration)
+        for name in family if result["ok"] else ():
+            found.setdefault(name, []).append(url)
     return found

@@ -9,7 +9,7 @@ import os
 import sys
 
 from . import source
-from .values import BY_CAST, VALUES, is_secret, shape_of
+from .values import BY_CAST, Throwaway, is_secret, shape_of
 
 # Always present, never the project's.
 BASE = {"PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TMPDIR", "PWD", "PYTHONHASHSEED",
@@ -27,18 +27,22 @@ READERS = {
 }
 # Libraries that read or scan the environment for themselves.
 SELF_READERS = {"dotenv", "pydantic", "pydantic_settings", "celery", "kombu", "wsgiref", "gunicorn"}
+# Libraries that put what a file says into the environment.
+FILE_READERS = {"dotenv", "environ", "environs"}
 PLUMBING = {"os", "_collections_abc", "collections", "__main__", "runpy", "djship_probe", ""}
 
 
 class Recorder:
     """What was seen in one run. `busy` is set while the probe itself looks around."""
 
-    def __init__(self, root, lenient=False, banned=()):
+    def __init__(self, root, lenient=False, banned=(), supplies=None):
         self.root = root
         self.lenient = lenient
         self.banned = set(banned)
+        self.supplies = supplies or Throwaway()
         self.reads = {}
         self.supplied = {}
+        self.sure = []  # of those supplied: nothing but a value could have helped
         self.written = {}
         self.bulk = []
         self.stage = "start"
@@ -76,6 +80,11 @@ class Recorder:
         frames, _, _ = self.project_frames(frame or sys._getframe(1))
         return {"file": self.relative(frames[0][0]), "line": frames[0][1]} if frames else {}
 
+    def wrote(self, name, frame):
+        """A variable is set: `via` names the library that does it, from a file of the project's."""
+        _, via, _ = self.project_frames(frame)
+        self.written.setdefault(name, {**self.place(frame), "via": via if via in FILE_READERS else None})
+
     def read(self, how, name, present, default=None, has_default=False, depth=2):
         """Record one read. True: a throw-away value was just put into the environment."""
         if self.busy or not isinstance(name, str) or name in BASE:
@@ -109,12 +118,13 @@ class Recorder:
 
         entry = self.reads.setdefault(
             name,
-            {"how": [], "via": via, "places": [], "hint": None, "hard": False, "default": None,
+            {"how": [], "via": via, "places": [], "hint": None, "hard": False, "default": None, "example": None, "from_file": False,
              "present": present, "library": True, "stage": self.stage},
         )  # fmt: skip
         entry["library"] &= library
         entry["hint"] = entry["hint"] or hint
         entry["hard"] |= hard
+        entry["from_file"] |= asked.get("from_file", False)
         if how not in entry["how"]:
             entry["how"].append(how)
         if where:
@@ -123,13 +133,17 @@ class Recorder:
                 entry["places"].append(place)
         if default is not None and not hard:
             entry["default"] = "(set)" if is_secret(name) and default != "" else printable(default)
+            if isinstance(default, (str, int)) and not isinstance(default, bool):
+                entry["example"] = str(default)[:500]
 
         answer = self.lenient and hard and not present and not library and name not in self.banned
-        if not answer or name.endswith("_FILE") or (where and source.survives_absence(*where)):
+        answer = answer and not asked.get("from_file")
+        if not answer or name.endswith("_FILE") or any(source.survives_absence(*frame) for frame in frames):
             return False
         shape = shape_of(name, entry["hint"])
         self.supplied[name] = shape
-        os._Environ.__setitem__(os.environ, name, VALUES[shape])
+        self.sure.append(name)
+        os._Environ.__setitem__(os.environ, name, self.supplies.value(name, shape))
         return True
 
     def _class_attribute(self, setting):
@@ -174,6 +188,8 @@ def reader_request(frame):
                 nothing = type(local["default"]).__name__ in ("NoValue", "Undefined", "ellipsis", "_Missing", "missing")
                 asked["hard"] = nothing
                 asked["default"] = None if nothing else local["default"]
+            if top == "decouple" and hasattr(reader, "repository"):
+                asked["from_file"] = stands_in_file(reader.repository, local.get("option"))
             if top == "dj_database_url":
                 asked.setdefault("hint", "database")
             cast = local.get("cast") or local.get("_cast")
@@ -183,6 +199,13 @@ def reader_request(frame):
                     asked.setdefault("hint", BY_CAST[word.lower()])
         frame = frame.f_back
     return asked
+
+
+def stands_in_file(repository, name):
+    """Does a file that decouple reads beside the environment say it?"""
+    if hasattr(repository, "parser"):
+        return repository.parser.has_option(repository.SECTION, name)
+    return name in (getattr(repository, "data", None) or ())
 
 
 RECORDER = None
@@ -237,7 +260,7 @@ class RecordingEnviron(os._Environ):
         return value
 
     def __setitem__(self, name, value):
-        RECORDER.written.setdefault(str(name), RECORDER.place(sys._getframe(1)))
+        RECORDER.wrote(str(name), sys._getframe(1))
         os._Environ.__setitem__(self, name, value)
 
     def __iter__(self):

@@ -64,7 +64,8 @@ def read_names(result, choice):
     ]
 
 
-def errors(result):
+def errors(result, where="under [tool.djship.build-env]"):
+    """`where`: where the user gives values."""
     found = []
     for stage, e in result["errors"].items():
         hint = HINTS.get("SyntaxError" if "SyntaxError" in e["everything"] and not e["mendable"] else e["type"])
@@ -77,7 +78,7 @@ def errors(result):
             hint = "settings are read at build time too, where there is no network: make the call when it is needed"
         names = ", ".join(e["names"][:4])
         if hint is None and names and e["mendable"]:
-            hint = f"variables that may be behind it: {names}; give real values under [tool.djship.build-env]"
+            hint = f"variables that may be behind it: {names}; give real values {where}"
         found.append(
             {
                 "stage": stage,

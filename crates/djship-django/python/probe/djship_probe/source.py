@@ -89,7 +89,7 @@ def survives_absence(file, line):
             for handler in up.handlers:
                 caught = "" if handler.type is None else ast.unparse(handler.type)
                 leaves = any(isinstance(n, (ast.Raise, ast.Call)) and ends(n) for n in ast.walk(handler))
-                if (not caught or re.search("KeyError|LookupError|Exception|UndefinedValue", caught)) and not leaves:
+                if (not caught or re.search("KeyError|LookupError|Exception|UndefinedValue|ImproperlyConfigured|EnvError", caught)) and not leaves:
                     return True
         node = up
     return False

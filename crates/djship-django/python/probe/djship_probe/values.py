@@ -70,6 +70,14 @@ VALUES = {
     "uuid": "00000000-0000-4000-8000-000000000000",
 }
 
+
+class Throwaway:
+    """Values for what is missing while an image is built."""
+
+    def value(self, name, shape):
+        return VALUES[shape]
+
+
 # The first that matches the upper-case name decides.
 BY_NAME = [
     (re.compile(pattern), shape)

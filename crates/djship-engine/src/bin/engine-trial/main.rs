@@ -8,6 +8,7 @@
 //! engine-trial storm COUNT    that many containers from eight busy threads
 //! engine-trial doctor         the examination of the host, its scratch folder taken for the store
 //! engine-trial probe ...      what a hostile program inside would try
+//! engine-trial probe-set-ids FOLDER    the same for the bits with which a file runs as its owner
 //! ```
 //!
 //! The description comes as one line of JSON on standard input.
@@ -15,10 +16,12 @@
 #![expect(clippy::print_stdout, reason = "this program talks to a test")]
 
 mod probe;
+mod set_ids;
 
 use std::{
     io::{BufRead as _, Read as _, Write as _},
-    path::PathBuf,
+    os::fd::{AsFd as _, OwnedFd},
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -44,6 +47,8 @@ struct Wish {
     argv: Vec<String>,
     #[serde(default)]
     tty: bool,
+    /// A file to lock and have the program of `hold` hold.
+    held: Option<PathBuf>,
 }
 
 impl Wish {
@@ -77,6 +82,10 @@ fn main() -> Result<(), Failure> {
         Some("doctor") => doctor(),
         Some("probe") => {
             println!("{}", probe::run(&arguments[1..]));
+            Ok(())
+        }
+        Some("probe-set-ids") => {
+            println!("{}", set_ids::run(arguments.get(1).ok_or("which folder?")?));
             Ok(())
         }
         Some("probe-own-binary") => {
@@ -119,7 +128,15 @@ fn report(outcome: Result<Output, StartError>) -> Result<(), Failure> {
 /// Prints the record, then obeys: `signal N`, `stop MILLISECONDS`, `wait`. What the program writes goes through.
 fn hold() -> Result<(), Failure> {
     let wish = Wish::read()?;
-    let mut running = wish.engine().start(wish.container()?)?;
+    let held = wish.held.as_deref().map(lock).transpose()?;
+    if let Some(None) = held {
+        println!("{}", serde_json::json!({"error": "locked"}));
+        return Ok(());
+    }
+    let held = held.flatten();
+    let borrowed: Vec<_> = held.iter().map(OwnedFd::as_fd).collect();
+    let mut running = wish.engine().start_holding(wish.container()?, &borrowed)?;
+    drop(held);
     println!("{}", serde_json::to_string(&running.record()?)?);
     std::io::stdout().flush()?;
     for line in std::io::stdin().lock().lines() {
@@ -136,6 +153,16 @@ fn hold() -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Locks a file; `None` when somebody else has.
+fn lock(path: &Path) -> Result<Option<OwnedFd>, Failure> {
+    let file = std::fs::File::options().create(true).truncate(false).write(true).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file.into())),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+        Err(std::fs::TryLockError::Error(error)) => Err(error.into()),
+    }
 }
 
 fn exec() -> Result<(), Failure> {

@@ -34,7 +34,7 @@ pub(crate) fn own_binary() -> String {
     serde_json::json!({"open": open, "change": change}).to_string()
 }
 
-fn call(attempt: impl FnOnce() -> libc::c_long) -> i32 {
+pub(crate) fn call(attempt: impl FnOnce() -> libc::c_long) -> i32 {
     if attempt() < 0 { io::Error::last_os_error().raw_os_error().unwrap_or(-1) } else { 0 }
 }
 

@@ -1,22 +1,21 @@
-//! PostgreSQL from Debian's package, without its wrapper scripts.
+//! A server for a first look, thrown away with its data.
 
-use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use djship_engine::{Container, Network, RunUser, Running, StartError, Stdio, Streams};
+use djship_engine::{Container, Network, Running, StartError, Streams};
 
+use super::sql::identifier;
+use super::{PORT, Programs, USER};
 use crate::base::{BaseError, Roots};
 use crate::builder::make_owned;
 use crate::child::{self, ChildError};
+use crate::services::container::{self, DATA};
 use crate::tools::Tools;
 
-/// The port, the one that settings have when they do not say.
-pub const PORT: u16 = 5432;
-/// How long a server may take until it answers; recovery after a crash is the slowest case.
+/// How long a server may take until it answers.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// The user inside that the server runs as.
-const USER: RunUser = RunUser { uid: 999, gid: 999 };
 
 /// Who may connect to what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,11 +81,8 @@ impl Postgres {
         address: impl Fn(u8) -> Ipv4Addr,
         account: Account,
     ) -> Result<Self, PostgresError> {
-        let server = Server {
-            root: roots.postgres()?.fs(),
-            bin: djship_deb::sets::postgres_bin(roots.codename()),
-            data,
-        };
+        let root = roots.service(&djship_deb::sets::postgres(roots.codename()))?;
+        let server = Server { programs: Programs::new(root.fs(), roots.codename()), data };
         make_owned(data, tools)?;
         server.initialise(tools, &account)?;
         let free = |address: &Ipv4Addr| TcpListener::bind((*address, PORT)).is_ok();
@@ -125,7 +121,7 @@ impl Postgres {
         if self.account.database == "postgres" {
             return Ok(());
         }
-        let statement = format!("create database {}", quoted(&self.account.database));
+        let statement = format!("create database {}", identifier(&self.account.database));
         if server.query(tools, self, "postgres", &statement)? {
             return Ok(());
         }
@@ -134,27 +130,14 @@ impl Postgres {
 }
 
 struct Server<'a> {
-    root: PathBuf,
-    bin: String,
+    programs: Programs,
     data: &'a Path,
 }
 
 impl Server<'_> {
     fn initialise(&self, tools: &Tools<'_>, account: &Account) -> Result<(), PostgresError> {
-        let initdb = format!("{}/initdb", self.bin);
-        let arguments = [
-            &initdb,
-            "-D",
-            "/data",
-            "-U",
-            &account.user,
-            "--auth-local=trust",
-            "--auth-host=scram-sha-256",
-            "--pwfile=/etc/djship-password",
-            "--encoding=UTF8",
-            "--locale=C.UTF-8",
-        ];
-        let mut container = self.step(arguments.map(str::to_owned).to_vec());
+        let mut container =
+            self.step(self.programs.initdb(&account.user, &["--pwfile=/etc/djship-password"]));
         container.file("/etc/djship-password", format!("{}\n", account.password));
         let finished = child::run(tools, &container)?;
         if finished.success() {
@@ -165,18 +148,9 @@ impl Server<'_> {
     }
 
     fn container(&self, address: Ipv4Addr) -> Container {
-        let postgres = format!("{}/postgres", self.bin);
-        let setting = |text: String| ["-c".to_owned(), text];
-        let arguments = [postgres, "-D".to_owned(), "/data".to_owned()]
-            .into_iter()
-            .chain(setting(format!("listen_addresses={address}")))
-            .chain(setting(format!("port={PORT}")))
-            .chain(setting("unix_socket_directories=/tmp".to_owned()))
-            // The compiler for queries is 120 MB of LLVM, and left out.
-            .chain(setting("jit=off".to_owned()));
-        let mut container = self.step(arguments.collect());
+        let mut container = self.step(self.programs.postgres(&[SocketAddr::from((address, PORT))], &[]));
         container.network = Network::Host;
-        container.stdio = Streams { stdin: Stdio::Null, stdout: Stdio::Null, stderr: Stdio::Null };
+        container.stdio = Streams::NULL;
         container
     }
 
@@ -190,7 +164,7 @@ impl Server<'_> {
     ) -> Result<bool, PostgresError> {
         let Postgres { address, account, .. } = server;
         let address = address.to_string();
-        let psql = format!("{}/psql", self.bin);
+        let psql = self.programs.path("psql");
         let arguments =
             [&psql, "-X", "-q", "-h", &address, "-U", &account.user, "-d", database, "-c", statement];
         let mut container = self.step(arguments.map(str::to_owned).to_vec());
@@ -205,22 +179,8 @@ impl Server<'_> {
     }
 
     fn step(&self, arguments: Vec<String>) -> Container {
-        let mut container = child::step([self.root.clone()], arguments);
-        container.unix_sockets = true;
-        container.user = USER;
-        container.bind(self.data, "/data");
-        let RunUser { uid, gid } = USER;
-        container.file(
-            "/etc/passwd",
-            format!("root:x:0:0::/root:/bin/sh\npostgres:x:{uid}:{gid}::/data:/bin/sh\n"),
-        );
-        container.file("/etc/group", format!("root:x:0:\npostgres:x:{gid}:\n"));
-        container.file("/etc/hosts", "127.0.0.1\tlocalhost\n");
+        let mut container = container::step(self.programs.root.clone(), arguments, USER);
+        container.bind(self.data, DATA);
         container
     }
-}
-
-/// An identifier in SQL.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

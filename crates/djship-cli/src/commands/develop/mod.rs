@@ -1,0 +1,79 @@
+//! The development environment: `up`, and the commands that work in it.
+
+pub(crate) mod attach;
+pub(crate) mod db;
+mod detach;
+pub(crate) mod down;
+pub(crate) mod exec;
+pub(crate) mod logs;
+pub(crate) mod manage;
+pub(crate) mod status;
+pub(crate) mod up;
+
+use std::path::Path;
+
+use djship_django::develop::Access;
+use djship_django::project::Project;
+use djship_django::supervisor::{Environment, Environments, State};
+use djship_engine::{ExitStatus, Running};
+
+use crate::env;
+use crate::errors::{self, Kind, Report};
+use crate::interrupt::Interrupts;
+
+/// The environment of the project that a command means: the folder itself or one above it, as git does it.
+pub(crate) fn environment(path: &Path) -> Result<Environment, Report> {
+    let environments = Environments::at(&env::home(rustix::process::geteuid().is_root()));
+    let open = |folder: &Path| environments.open(folder).map_err(|error| errors::environment(&error));
+    let here = open(path)?;
+    for folder in here.project().ancestors() {
+        let environment = open(folder)?;
+        if environment.is_running().map_err(|error| errors::environment(&error))? {
+            return Ok(environment);
+        }
+    }
+    // A folder within a project: the one in which `up` would find it.
+    let found = here.project().ancestors().find(|folder| Project::open(folder).is_ok() && is_top(folder));
+    found.map_or(Ok(here.clone()), open)
+}
+
+/// Whether a folder is one that people take for a project, and not merely one that has a project somewhere below it.
+fn is_top(folder: &Path) -> bool {
+    ["manage.py", "pyproject.toml", "djship.toml", "requirements.txt", ".git"]
+        .iter()
+        .any(|name| folder.join(name).exists())
+}
+
+/// What runs, or an error that says how to start it.
+pub(crate) fn running(environment: &Environment) -> Result<(State, Access), Report> {
+    let Some(state) = environment.running().map_err(|error| errors::environment(&error))? else {
+        return Err(not_running(environment));
+    };
+    let access = serde_json::from_value(state.facts.clone()).map_err(|_| {
+        Report::new(Kind::User, format!("cannot work in `{}` yet: it is still starting", environment.project().display()))
+            .hint("See how far it is: djship logs -f")
+    })?;
+    Ok((state, access))
+}
+
+pub(crate) fn not_running(environment: &Environment) -> Report {
+    Report::new(Kind::User, format!("no development environment runs for `{}`", environment.project().display()))
+        .hint("Start it: djship up")
+}
+
+/// Whether this command has a terminal to lend.
+pub(crate) fn has_terminal() -> bool {
+    rustix::termios::isatty(rustix::stdio::stdin()) && rustix::termios::isatty(rustix::stdio::stdout())
+}
+
+/// Connects a program with this command's streams until it ends.
+pub(crate) fn until_its_end(mut running: Running, terminal: bool) -> Result<i32, Report> {
+    let failed = |error: &(dyn std::error::Error + 'static)| Report::new(Kind::Host, error.to_string()).causes(error);
+    let status: ExitStatus = if terminal {
+        running.attach_terminal().map_err(|error| failed(&error))?
+    } else {
+        let interrupts = Interrupts::watch().map_err(|error| failed(&error))?;
+        interrupts.wait(&mut running).map_err(|error| failed(&error))?
+    };
+    Ok(status.code())
+}

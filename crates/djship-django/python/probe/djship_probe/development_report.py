@@ -1,0 +1,186 @@
+"""The document for development (README.md beside the probe describes it field by field)."""
+
+import re
+
+from . import report
+from .services import quarrels
+from .values import is_secret
+
+WHERE = "in .env"
+
+
+def compose_failed(project, chosen):
+    """The settings cannot be imported: what keeps them from it."""
+    result = chosen.resolved.result
+    document = {
+        **nothing_seen(),
+        **choice_of(chosen),
+        "read": report.read_names(result, chosen),
+        "errors": report.errors(result, WHERE),
+        "warnings": folders_as_warnings(project),
+        "folders": folders(project),
+    }
+    return hide(project, document, [], {})
+
+
+def compose(view):
+    project, chosen, final = view.project, view.chosen, view.final
+    facts = final.facts or chosen.resolved.facts
+    services, external, entries = view.services()
+    result = final.result
+    reads = {**chosen.resolved.result["reads"], **result["reads"]}
+    document = {
+        **nothing_seen(),
+        **choice_of(chosen),
+        "debug": facts["debug"],
+        "supplied": supplied(view, reads),
+        "connections": {n: c for n, c in sorted(view.connections.found.items())},
+        "services": services,
+        "external": external,
+        "databases": databases(facts),
+        "celery": celery(facts),
+        "runserver": runserver(facts),
+        "wsgi": facts["wsgi"],
+        "asgi": facts["asgi"],
+        "read": report.read_names({**result, "reads": reads}, chosen),
+        "allowed_hosts": facts["allowed_hosts"],
+        "allowed_hosts_env": view.feeds.allowed_hosts or next(iter(view.hosts_variables()), None),
+        "installed_apps": facts["installed_apps"],
+        "django_version": facts["django_version"],
+        "python_version": facts["python_version"],
+        "has_migrations": report.has_migrations(project),
+        "folders": folders(project),
+        "errors": [e for e in report.errors(result, WHERE) if not is_of_probe(result, e)],
+        "warnings": warnings(view, facts, services, entries, reads),
+    }
+    return hide(project, document, entries, facts)
+
+
+def nothing_seen():
+    return {
+        "version": 1, "mode": "develop", "debug": None, "supplied": [], "connections": {}, "services": [],
+        "external": [], "databases": {}, "celery": None, "runserver": "django", "wsgi": None, "asgi": None,
+        "allowed_hosts": [], "allowed_hosts_env": None, "installed_apps": [], "django_version": None,
+        "python_version": None, "has_migrations": False,
+    }  # fmt: skip
+
+
+def choice_of(chosen):
+    return {
+        "settings_module": report.origin_of(chosen.module, chosen.origin),
+        "configuration": report.origin_of(chosen.configuration, chosen.configuration_origin),
+        "switches": chosen.switches,
+    }
+
+
+def supplied(view, reads):
+    return [
+        {"name": n, "value": view.values[n], "kind": view.needed[n], **report.place_of(reads.get(n))}
+        for n in sorted(view.needed)
+        if n not in view.connections.found
+    ]
+
+
+def databases(facts):
+    parts = ("ENGINE", "NAME", "HOST", "PORT", "USER")
+    return {alias: {p.lower(): d[p] for p in parts} for alias, d in facts["databases"].items()}
+
+
+def celery(facts):
+    app = facts["celery_app"]
+    if not app or not app["app"]:
+        return None
+    worker = not app["always_eager"] and not (app["broker"] or "").startswith("memory:")
+    scheduled = app["beat"] or facts["beat"] or "django_celery_beat" in facts["installed_apps"]
+    return {"app": app["app"], "worker": worker, "beat": worker and scheduled}
+
+
+def runserver(facts):
+    """Whose command it is. Before version 4, channels brought its own, which is daphne's."""
+    apps = {app.partition(".")[0] for app in facts["installed_apps"]}
+    old_channels = "channels" in apps and re.match(r"[23]\.", facts["channels"] or "")
+    return "daphne" if "daphne" in apps or old_channels else "django"
+
+
+def folders(project):
+    """What must exist before the settings are read, as they are: made here in a copy."""
+    return [
+        {"path": path, "file": place.get("file"), "line": place.get("line")}
+        for path, place in sorted(project.made_folders.items())
+    ]
+
+
+def folders_as_warnings(project):
+    return [
+        warning(f"the folder {project.relative(f['path'])} must exist before the settings are read", f)
+        for f in folders(project)
+    ]
+
+
+def warning(message, place=None):
+    return {"message": message, "file": (place or {}).get("file"), "line": (place or {}).get("line")}
+
+
+def is_of_probe(result, error):
+    """A failure that only the probe makes: in development there is a database and a network."""
+    if error["stage"] != "setup":
+        return False
+    everything = result["errors"]["setup"]["everything"]
+    return "no database while" in everything or "no network while" in everything
+
+
+def warnings(view, facts, services, entries, reads):
+    result, project = view.final.result, view.project
+    found = []
+
+    def warn(message, place=None):
+        found.append(warning(message, place))
+
+    if not facts["debug"]:
+        names = [n for n in reads if n in project.given and re.search(r"(^|_)DEBUG$", n)]
+        said = f"{names[0]} is set so" if names else "no way of the project's own to turn it on was found"
+        warn(f"DEBUG is off: {said}", report.place_of(reads.get(names[0])) if names else None)
+    for name in view.sqlite:
+        server = {"mysql": "MySQL"}.get(project.supplies.server, "PostgreSQL")
+        warn(sqlite_message(name, server, reads), report.place_of(reads.get(name)))
+    for entry in result["database"]:
+        warn(f"the database {entry['alias']!r} is used while the project is loaded, before it is migrated", entry)
+    for entry in result["network"]:
+        warn(f"the network is used while the project is loaded: {entry['target']}", entry)
+    found.extend(folders_as_warnings(project))
+    failed = (facts["celery_app"] or {}).get("error")
+    if failed:
+        warn(f"the Celery application cannot be imported: {failed['type']}: {failed['message']}", failed)
+    for alias, mode in facts["tls"].items():
+        ours = any(f"DATABASES[{alias!r}]" in s["uses"] for s in services)
+        if ours and mode in ("require", "verify-ca", "verify-full"):
+            warn(f"DATABASES[{alias!r}] asks for TLS (sslmode={mode}), which the development server does not speak")
+    if facts["mail_tls"] and any(s["kind"] == "smtp" for s in services):
+        warn("mail is to be sent with TLS, which the development server does not speak")
+    if facts["https_only"]:
+        warn("SECURE_SSL_REDIRECT is on: the development server does not speak HTTPS")
+    for use, part, other in quarrels(entries, services):
+        warn(f"{use} has another {part} than {other}, on the same server")
+    for alias, database in facts["databases"].items():
+        if facts["names_databases"] and ("dummy" in database["ENGINE"] or not database["ENGINE"]):
+            warn(f"DATABASES[{alias!r}] has no engine until a variable gives it one")
+    return found
+
+
+def sqlite_message(name, server, reads):
+    from .families import family_of
+    from .values import shape_of
+
+    is_url = shape_of(name, (reads.get(name) or {}).get("hint")) == "database"
+    wanted = "its address" if is_url else f"the value for {server}"
+    if family_of(name) and family_of(name)[1] == "host":
+        wanted = "the server's host"
+    return f"{name} is unset, so this project uses SQLite; set it to {wanted} to develop with {server}"
+
+
+def hide(project, document, entries, facts):
+    """No message repeats a password. Words that also stand for something open, like a user's name, are none."""
+    open_words = {e[part] for e in entries for part in ("user", "name", "host", "kind")} | {"postgres", "localhost"}
+    secrets = {e["password"] for e in entries} | set(facts.get("secrets", [])) | {project.supplies.offer.password}
+    secrets |= {value for name, value in project.given.items() if is_secret(name)}
+    return report.hide(document, [s for s in secrets if s and len(s) >= 3 and s not in open_words], set())

@@ -1,0 +1,335 @@
+//! Installing what development needs, into `.cache` of the project.
+//!
+//! Each environment lies under the digest of what it was made from, `venvs/KEY`, and the link `venv` leads to the one in
+//! use: going back to a branch with other requirements is going back to its environment, and an installation that
+//! fails, or is killed, changes nothing.
+
+use std::path::{Path, PathBuf};
+
+use djship_engine::Container;
+
+use super::{Cache, Developer};
+use crate::base::Roots;
+use crate::builder::index_settings::IndexSettings;
+use crate::builder::{BuilderError, InstallFailure, network, uv};
+use crate::child::{self, Finished};
+use crate::laid::Key;
+use crate::plan::development::{DevelopmentDependencies, Install};
+use crate::project::Project;
+use crate::project::requirements::normalise;
+use crate::python;
+use crate::report::{Because, Note};
+use crate::tools::Tools;
+
+/// In an environment: what it was made from.
+const RECORD: &str = "djship.json";
+/// How many environments are kept.
+const KEPT: usize = 4;
+
+/// What installing needs to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The project.
+    pub project: &'a Project,
+    /// Its development dependencies.
+    pub dependencies: &'a DevelopmentDependencies,
+    /// Further Debian packages in the root.
+    pub packages: &'a [String],
+    /// Where everything goes.
+    pub cache: &'a Cache,
+    /// Who it belongs to.
+    pub developer: &'a Developer,
+}
+
+/// An environment that is in use.
+#[derive(Debug, Clone)]
+pub struct Installed {
+    /// The root file system that it runs on.
+    pub root: PathBuf,
+    /// The folder that holds `bin/uv`.
+    pub uv: PathBuf,
+    /// What it was made from.
+    pub key: String,
+    /// Normalised names of what is in it.
+    pub distributions: Vec<String>,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Record {
+    /// Something had to be compiled: the root has the compiler, and what these distributions link against.
+    compiled: bool,
+    /// Normalised names.
+    distributions: Vec<String>,
+}
+
+/// Installs, or finds installed.
+pub fn install(tools: &Tools<'_>, roots: &Roots<'_>, request: &Request<'_>) -> Result<Installed, BuilderError> {
+    let settings = IndexSettings::of(tools.host);
+    let uv = uv::fetch(tools, &roots.installer()?.fs(), &settings)?;
+    let sources = read_sources(request)?;
+    let key = key(roots, request, &settings, &sources);
+    let venv = format!("venvs/{key}");
+    if let Some(record) = record(request.cache, &venv) {
+        if request.cache.linked("venv").as_deref() != Some(&venv) {
+            request.cache.link("venv", &venv)?;
+        }
+        let installed = finish(roots, request, key, uv, &record)?;
+        tools.reporter.note(Note::Installed { distributions: installed.distributions.len(), because: None });
+        return Ok(installed);
+    }
+    let because = if request.cache.linked("venv").is_some() { Because::InputsChanged } else { Because::First };
+    let work = Workplace::open(tools, request, &settings, &uv, &sources)?;
+    let compiled = work.install(roots, &venv)?;
+    let record =
+        Record { compiled: compiled.is_some(), distributions: compiled.unwrap_or_default() };
+    let text = serde_json::to_vec(&record).map_err(std::io::Error::other)?;
+    request.cache.write(&format!("{venv}/{RECORD}"), &text)?;
+    request.cache.link("venv", &venv)?;
+    tidy(request.cache, &key);
+    let installed = finish(roots, request, key, uv, &record)?;
+    tools
+        .reporter
+        .note(Note::Installed { distributions: installed.distributions.len(), because: Some(because) });
+    Ok(installed)
+}
+
+fn finish(
+    roots: &Roots<'_>,
+    request: &Request<'_>,
+    key: String,
+    uv: PathBuf,
+    record: &Record,
+) -> Result<Installed, BuilderError> {
+    let distributions = distributions(request.cache, &key);
+    // What is opened by name comes in now that it is known what is installed.
+    let mut names = distributions.clone();
+    names.extend(record.distributions.iter().cloned());
+    names.sort();
+    names.dedup();
+    let root = roots.development(&names, record.compiled, request.packages)?.fs();
+    Ok(Installed { root, uv, key, distributions })
+}
+
+/// The text of every file that decides, as UTF-8 whatever its own encoding is.
+fn read_sources(request: &Request<'_>) -> Result<Vec<(String, String)>, BuilderError> {
+    let mut sources = Vec::new();
+    for file in request.dependencies.files() {
+        let text = request.project.read(file)?.unwrap_or_default();
+        sources.push((file.clone(), text));
+    }
+    Ok(sources)
+}
+
+fn key(
+    roots: &Roots<'_>,
+    request: &Request<'_>,
+    settings: &IndexSettings,
+    sources: &[(String, String)],
+) -> String {
+    let mut key = Key::new("development environment, form 1").part(roots.interpreter().as_bytes());
+    key = key.part(python::UV).part(format!("{:?}", request.dependencies.install));
+    for (name, text) in sources {
+        key = key.part(name).part(text);
+    }
+    for (name, value) in &settings.environment {
+        key = key.part(name).part(value);
+    }
+    key.digest().hex()[..16].to_owned()
+}
+
+fn record(cache: &Cache, venv: &str) -> Option<Record> {
+    serde_json::from_slice(&cache.read(&format!("{venv}/{RECORD}"))?).ok()
+}
+
+/// Normalised names of what is installed, sorted: from the names of the metadata folders.
+fn distributions(cache: &Cache, key: &str) -> Vec<String> {
+    let lib = cache.at(&format!("venvs/{key}/lib"));
+    let folders = |path: &Path| fs_err::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let packages = folders(&lib).flat_map(|python| folders(&python.join("site-packages")).collect::<Vec<_>>());
+    let mut names: Vec<String> = packages
+        .filter_map(|path| {
+            let name = path.file_name()?.to_str()?.strip_suffix(".dist-info")?;
+            Some(normalise(name.split_once('-').map_or(name, |(name, _)| name)))
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Removes the oldest environments.
+fn tidy(cache: &Cache, in_use: &str) {
+    let entries = fs_err::read_dir(cache.at("venvs")).into_iter().flatten().flatten();
+    let mut others: Vec<_> = entries
+        .filter(|entry| entry.file_name() != *in_use)
+        .map(|entry| (entry.metadata().and_then(|metadata| metadata.modified()).ok(), entry.path()))
+        .collect();
+    others.sort();
+    others.reverse();
+    for (_, path) in others.into_iter().skip(KEPT - 1) {
+        // What cannot be removed now is removed next time.
+        let _ = fs_err::remove_dir_all(path);
+    }
+}
+
+/// Where an environment is being made.
+struct Workplace<'a> {
+    tools: &'a Tools<'a>,
+    request: &'a Request<'a>,
+    settings: &'a IndexSettings,
+    uv: &'a Path,
+    folder: djship_store::TempDir,
+}
+
+impl<'a> Workplace<'a> {
+    fn open(
+        tools: &'a Tools<'a>,
+        request: &'a Request<'a>,
+        settings: &'a IndexSettings,
+        uv: &'a Path,
+        sources: &[(String, String)],
+    ) -> Result<Self, BuilderError> {
+        let folder = tools.store.temp_dir("develop")?;
+        let app = folder.path().join("app");
+        fs_err::create_dir_all(app.join(".cache"))?;
+        for (file, text) in sources {
+            let path = app.join(file);
+            if let Some(parent) = path.parent() {
+                fs_err::create_dir_all(parent)?;
+            }
+            fs_err::write(path, text)?;
+        }
+        crate::builder::make_owned(&folder.path().join("out"), tools)?;
+        for name in ["venvs", "uv", "pip"] {
+            request.cache.folder(name)?;
+        }
+        Ok(Self { tools, request, settings, uv, folder })
+    }
+
+    /// Installs into `venv`; the distributions that the compiler came in for, `None` when all had wheels.
+    fn install(&self, roots: &Roots<'_>, venv: &str) -> Result<Option<Vec<String>>, BuilderError> {
+        let light = roots.installer()?.fs();
+        let place = format!("{}/{venv}", self.request.cache.inside);
+        let name = self.request.project.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let make = ["venv", "--clear", &place, "--python", "/usr/bin/python3", "--no-config", "--prompt", &name];
+        self.must(&light, &make, &[])?;
+        let list = self.requirements(&light)?;
+        let python = format!("{place}/bin/python");
+        let arguments = |further: &[&str]| {
+            let mut arguments = ["pip", "install", "--python", &python].map(str::to_owned).to_vec();
+            arguments.extend(further.iter().map(|&text| text.to_owned()));
+            arguments.extend(list.iter().cloned());
+            arguments
+        };
+        // A project's own package has no wheel, and needs no compiler.
+        let only_wheels = if self.request.dependencies.local() { vec![] } else { vec!["--no-build"] };
+        let wheels = self.uv(&light, &arguments(&only_wheels), &[])?;
+        if wheels.success() {
+            return Ok(None);
+        }
+        let names = match uv::without_wheel(&wheels.lines) {
+            Some(names) => names,
+            None if self.request.dependencies.local()
+                && matches!(uv::failure(&wheels.lines), Some(InstallFailure::Compile { .. })) =>
+            {
+                Vec::new()
+            }
+            None => return Err(self.failure(&wheels)),
+        };
+        self.tools.reporter.note(Note::MustCompile { distributions: names.clone() });
+        let mut known: Vec<String> = names.iter().map(|name| normalise(name)).collect();
+        known.extend(self.request.dependencies.names());
+        let toolchain = roots.development(&known, true, self.request.packages)?.fs();
+        self.must(&toolchain, &arguments(&[]), &[("CFLAGS", "-g1 -O2")])?;
+        known.sort();
+        known.dedup();
+        Ok(Some(known))
+    }
+
+    /// The arguments that name what is installed. A lock is exported to a hashed list first.
+    fn requirements(&self, root: &Path) -> Result<Vec<String>, BuilderError> {
+        match &self.request.dependencies.install {
+            Install::Files { files, groups, extras } => {
+                let file = files.first().map_or("", String::as_str);
+                let files = files.iter().flat_map(|file| ["-r".to_owned(), format!("/app/{file}")]);
+                let extras = extras.iter().flat_map(|extra| ["--extra".to_owned(), extra.clone()]);
+                let groups = groups.iter().flat_map(|group| ["--group".to_owned(), format!("/app/{file}:{group}")]);
+                Ok(files.chain(extras).chain(groups).collect())
+            }
+            Install::Lock { folder, extras } => {
+                let folder = format!("/app/{folder}");
+                let mut export = vec![
+                    "export",
+                    "--project",
+                    &folder,
+                    "--frozen",
+                    "--no-emit-project",
+                    "--no-header",
+                    "--format",
+                    "requirements-txt",
+                    "--output-file",
+                    "/out/requirements.txt",
+                ];
+                export.extend(extras.iter().flat_map(|extra| ["--extra", extra.as_str()]));
+                self.must(root, &export, &[])?;
+                Ok(["--require-hashes", "--no-deps", "-r", "/out/requirements.txt"].map(str::to_owned).to_vec())
+            }
+        }
+    }
+
+    fn must(
+        &self,
+        root: &Path,
+        arguments: &[impl AsRef<str>],
+        environment: &[(&str, &str)],
+    ) -> Result<(), BuilderError> {
+        let finished = self.uv(root, arguments, environment)?;
+        if finished.success() { Ok(()) } else { Err(self.failure(&finished)) }
+    }
+
+    fn uv(
+        &self,
+        root: &Path,
+        arguments: &[impl AsRef<str>],
+        environment: &[(&str, &str)],
+    ) -> Result<Finished, BuilderError> {
+        let program = ["/opt/uv/bin/uv"].into_iter().chain(arguments.iter().map(AsRef::as_ref));
+        let mut container = child::step([root.to_owned()], program);
+        self.request.developer.enter(&mut container);
+        container.env("HOME", "/tmp");
+        // pip and uv take `./library` in a requirements file from where they are started.
+        container.cwd = "/app".into();
+        container.bind_read_only(self.uv, "/opt/uv");
+        container.bind(self.folder.path().join("out"), "/out");
+        self.show_project(&mut container);
+        network::online(&mut container, self.tools, self.settings);
+        for (name, value) in uv::ENVIRONMENT.iter().chain(environment) {
+            container.env(*name, *value);
+        }
+        container.env("UV_CACHE_DIR", format!("{}/uv", self.request.cache.inside));
+        // From the cache beside it.
+        container.env("UV_LINK_MODE", "hardlink");
+        Ok(child::run(self.tools, &container)?)
+    }
+
+    /// Only the files that name the dependencies, unless something is installed from the project itself: packages' own
+    /// programs run beside it and have the network.
+    fn show_project(&self, container: &mut Container) {
+        let Request { project, cache, .. } = self.request;
+        if self.request.dependencies.local() {
+            container.bind_as_owner(&project.folder, "/app");
+            if cache.elsewhere {
+                container.bind_as_owner(&cache.path, cache.inside);
+            }
+        } else {
+            container.bind_read_only(self.folder.path().join("app"), "/app");
+            container.bind_as_owner(&cache.path, cache.inside);
+        }
+    }
+
+    fn failure(&self, finished: &Finished) -> BuilderError {
+        let file = self.request.dependencies.files().first().cloned().unwrap_or_default();
+        let reason = uv::failure(&finished.lines);
+        BuilderError::Install { file, reason, output: finished.tail(60).to_vec() }
+    }
+}

@@ -1,0 +1,183 @@
+//! The server of a development environment, whose data stays.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use djship_deb::sets;
+use djship_engine::Signal;
+
+use super::accounts::{Account, Accounts};
+use super::{Programs, SOCKETS, USER, sql};
+use crate::services::container::{self, DATA};
+use crate::services::inside::Inside;
+use crate::services::making::{Making, series, speakable};
+use crate::services::server::{Prepared, Service, ServiceNote, Task};
+use crate::services::talk;
+use crate::services::volume::Volume;
+use crate::services::wanted::{Kind, PlannedServer, Wanted};
+use crate::services::{ServiceError, link};
+use crate::supervisor::Ending;
+
+/// Who may connect, inside.
+const WHO: &str = "/etc/djship/pg_hba.conf";
+
+/// Prepares PostgreSQL.
+pub(in crate::services) fn prepare(making: &Making<'_>, planned: &PlannedServer) -> Result<Prepared, ServiceError> {
+    let codename = making.roots.codename();
+    let set = match planned.kind {
+        Kind::Postgis => sets::postgis(codename),
+        _ => sets::postgres(codename),
+    };
+    let root = making.roots.service(&set)?;
+    let package = making.package(&root, &format!("postgresql-{}", sets::postgres_major(codename)))?;
+    let major = series(package, 1);
+    let accounts = accounts(making.name, planned)?;
+    let programs = Programs::new(root.fs(), codename);
+    let (volume, notes) = making.volume(&major, &package.to_string(), |volume, folder| {
+        initialise(making, &programs, volume, folder)
+    })?;
+    // Of checkpoints nobody in development wants to hear.
+    let argv = programs.postgres(making.listen, &[&format!("hba_file={WHO}"), "log_checkpoints=off"]);
+    let mut container = making.container(&root, argv, USER);
+    container.bind(volume.data(), DATA);
+    container.file(WHO, who(&accounts));
+    let path = format!("{}:/usr/bin:/bin", programs.folder);
+    let port = making.listen[0].port().to_string();
+    let database = accounts.first().and_then(|account| account.databases.first()).map_or(USER, String::as_str);
+    // For whoever enters: the superuser, on the settings' first database.
+    for (name, value) in
+        [("PATH", path.as_str()), ("PGHOST", SOCKETS), ("PGPORT", &port), ("PGUSER", USER), ("PGDATABASE", database)]
+    {
+        container.env(name, value);
+    }
+    let with_postgis = if planned.kind == Kind::Postgis { " with PostGIS" } else { "" };
+    let accounts = Accounts::new(making.name, making.listen[0], accounts);
+    let service = Box::new(Lasting { listen: making.listen.to_vec(), data: volume.data(), accounts });
+    Ok(Prepared { title: format!("PostgreSQL {major}{with_postgis}"), container, volume: Some(volume), service, notes })
+}
+
+fn initialise(
+    making: &Making<'_>,
+    programs: &Programs,
+    volume: &Volume,
+    folder: &Path,
+) -> Result<(), ServiceError> {
+    // All of it is flushed before it gets its name.
+    let argv = programs.initdb(USER, &["--no-sync"]);
+    making.fill(volume, folder, container::step(programs.root.clone(), argv, USER))
+}
+
+fn accounts(service: &str, planned: &PlannedServer) -> Result<Vec<Account>, ServiceError> {
+    let account = |wanted: &Wanted| {
+        let user = wanted.account(USER).to_owned();
+        let mut databases: Vec<String> = wanted.databases().into_iter().map(str::to_owned).collect();
+        if databases.is_empty() {
+            // As clients do.
+            databases.push(user.clone());
+        }
+        let password = wanted.secret().map(str::to_owned);
+        speakable(service, "user", &user)?;
+        speakable(service, "password", password.as_deref().unwrap_or_default())?;
+        databases.iter().try_for_each(|name| speakable(service, "database", name))?;
+        Ok(Account { user, password, databases, postgis: wanted.kind == Kind::Postgis })
+    };
+    planned.wanted.iter().map(account).collect()
+}
+
+/// Who may connect: everybody in the container; from this machine those with a password, and without one whom the settings
+/// give none.
+fn who(accounts: &[Account]) -> String {
+    let mut text = "local all all trust\n".to_owned();
+    let loopback = ["127.0.0.0/8", "::1/128"];
+    for account in accounts.iter().filter(|account| account.password.is_none()) {
+        for network in loopback {
+            text.push_str(&format!("host all {} {network} trust\n", sql::identifier(&account.user)));
+        }
+    }
+    for network in loopback {
+        text.push_str(&format!("host all all {network} scram-sha-256\n"));
+    }
+    text
+}
+
+#[derive(Debug)]
+struct Lasting {
+    listen: Vec<SocketAddr>,
+    data: PathBuf,
+    accounts: Accounts,
+}
+
+impl Service for Lasting {
+    fn look(&mut self, inside: &Inside<'_>) -> Result<bool, ServiceError> {
+        // Who asks while it recovers gets an error into its log.
+        if !self.listen.iter().all(|address| talk::listens(*address)) || !says_ready(&self.data) {
+            return Ok(false);
+        }
+        self.accounts.serve(inside)
+    }
+
+    fn ending(&self) -> Ending {
+        // A fast shutdown: sessions are ended, everything is written.
+        Ending { signal: Signal::INT, grace: Duration::from_mins(1) }
+    }
+
+    fn url(&self) -> Option<String> {
+        let Account { user, password, databases, .. } = self.accounts.first()?;
+        let database = databases.first().map_or(user.as_str(), String::as_str);
+        Some(link::url("postgres", Some(user), password.as_deref(), self.listen[0], database))
+    }
+
+    fn command(&self, task: Task, database: Option<&str>) -> Option<(Vec<String>, Vec<(String, String)>)> {
+        let first = self.accounts.first()?;
+        let database = database.or(first.databases.first().map(String::as_str)).unwrap_or(USER);
+        let named = format!("--dbname=dbname={}", sql::connection_value(database));
+        let words: &[&str] = match task {
+            Task::Shell => &["psql"],
+            Task::Dump => &["pg_dump", "--format=custom", "--no-owner", "--no-acl"],
+            Task::Restore => {
+                &["pg_restore", "--clean", "--if-exists", "--no-owner", "--no-acl", "--single-transaction", &named]
+            }
+            Task::Script => &["psql", "-X", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-"],
+        };
+        let env = [
+            ("PGUSER", first.user.as_str()),
+            ("PGDATABASE", database),
+            // There is no program for pages; without this, long answers would be lost.
+            ("PSQL_PAGER", ""),
+        ];
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        Some((words.iter().map(|word| (*word).to_owned()).collect(), env.map(owned).to_vec()))
+    }
+
+    fn take_notes(&mut self) -> Vec<ServiceNote> {
+        self.accounts.take_notes()
+    }
+}
+
+/// Whether the server says so in the eighth line of its `postmaster.pid`, which it wrote anew before it listened.
+fn says_ready(data: &Path) -> bool {
+    let text = fs_err::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+    text.lines().nth(7).is_some_and(|status| status.trim_end() == "ready")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_no_password_is_trusted_and_nobody_else() {
+        let account = |user: &str, password: Option<&str>| Account {
+            user: user.to_owned(),
+            password: password.map(str::to_owned),
+            databases: Vec::new(),
+            postgis: false,
+        };
+        let text = who(&[account("shop", Some("x")), account("o\"dd", None)]);
+        assert_eq!(
+            text,
+            "local all all trust\nhost all \"o\"\"dd\" 127.0.0.0/8 trust\nhost all \"o\"\"dd\" ::1/128 trust\n\
+             host all all 127.0.0.0/8 scram-sha-256\nhost all all ::1/128 scram-sha-256\n"
+        );
+    }
+}
