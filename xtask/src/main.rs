@@ -4,9 +4,11 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool talks to its developer")]
 
 mod bench;
+mod http;
 mod laws;
 mod lint;
 mod phases;
+mod projects;
 mod setup;
 mod soak;
 mod testing;
@@ -49,6 +51,8 @@ enum Task {
     Lint,
     /// Measure djship beside what it is compared with
     Bench(bench::Arguments),
+    /// Run public Django projects from a folder with `djship up`, and write docs/real-projects.md
+    Projects(projects::Arguments),
     /// The soak tests with many rounds
     Soak {
         /// How often each soak test kills djship
@@ -71,6 +75,7 @@ fn main() -> ExitCode {
         Task::Laws { fingerprint: None } => laws::check(),
         Task::Lint => lint::lint(),
         Task::Bench(arguments) => bench::bench(&arguments),
+        Task::Projects(arguments) => projects::projects(&arguments),
         Task::Soak { rounds, seed } => soak::soak(rounds, seed),
     };
     match outcome {

@@ -26,6 +26,24 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// The program djship: the given one, or the release build, which is made first.
+pub(crate) fn djship(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(file) = given {
+        return Ok(fs_err::canonicalize(file)?);
+    }
+    let mut build = cargo(&["build", "--release", "--package", "djship-cli"]);
+    // What cargo told this process about itself would make ring's build script, and all that stands on it, run again.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            build.env_remove(&name);
+        }
+    }
+    run(&mut build)?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    Ok(target.join("release/djship"))
+}
+
 /// Whether `cargo NAME` is installed.
 pub(crate) fn has_cargo_command(name: &str) -> bool {
     cargo(&[name, "--version"]).output().is_ok_and(|output| output.status.success())

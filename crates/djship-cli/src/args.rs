@@ -87,8 +87,10 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  djship up\n  djship up -d ~/shop     then: djship -C ~/shop logs -f\n  \
-                        djship up --port 9000")]
+#[command(
+    after_help = "Examples:\n  djship up\n  djship up -d ~/shop     then: djship -C ~/shop logs -f\n  \
+                        djship up --port 9000"
+)]
 pub(crate) struct UpArgs {
     /// The project's folder
     #[arg(default_value = ".")]
@@ -138,7 +140,9 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  djship logs -f\n  djship logs postgres\n  djship logs polls     what `djship run -d polls` printed")]
+#[command(
+    after_help = "Examples:\n  djship logs -f\n  djship logs postgres\n  djship logs polls     what `djship run -d polls` printed"
+)]
 pub(crate) struct LogsArgs {
     /// A program of the development environment, or a container of `djship run -d`
     pub(crate) name: Option<String>,

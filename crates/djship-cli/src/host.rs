@@ -33,7 +33,11 @@ impl Workshop {
     }
 
     /// The same; everything that is waited for is given up when `given_up` is set.
-    pub(crate) fn tools_until<'a>(&'a self, reporter: &'a dyn Reporter, given_up: &'a AtomicBool) -> Tools<'a> {
+    pub(crate) fn tools_until<'a>(
+        &'a self,
+        reporter: &'a dyn Reporter,
+        given_up: &'a AtomicBool,
+    ) -> Tools<'a> {
         let Self { store, engine, fetcher, host, .. } = self;
         Tools { store, engine, fetcher, host, reporter, given_up }
     }

@@ -25,7 +25,8 @@ const INTERRUPTED: i32 = 130;
 /// Passes Ctrl-C and TERM on as bytes of a stream, once there is something to end properly. Before, they end the process:
 /// whatever it started ends with it.
 pub(crate) fn forward(properly: Arc<AtomicBool>) -> Result<UnixStream, Report> {
-    let failed = |error: std::io::Error| Report::new(Kind::Host, "cannot notice Ctrl-C").line(error.to_string());
+    let failed =
+        |error: std::io::Error| Report::new(Kind::Host, "cannot notice Ctrl-C").line(error.to_string());
     let (mut signals, writer) = UnixStream::pair().map_err(failed)?;
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         let writer = writer.try_clone().map_err(failed)?;

@@ -22,8 +22,8 @@ mod reads;
 pub mod report;
 pub mod running;
 pub mod services;
-pub mod supervisor;
 mod stamp;
+pub mod supervisor;
 pub mod tools;
 pub mod unchanged;
 

@@ -9,8 +9,8 @@ use crate::develop::{DevelopmentFacts, Migrated, processes};
 use crate::facts::Facts;
 use crate::plan::Plan;
 use crate::plan::development::DevelopmentPlan;
-use crate::services::ServiceNote;
 use crate::project::selection::LeftOut;
+use crate::services::ServiceNote;
 
 /// The stages of a build, in order; development has the first four of them, and two of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

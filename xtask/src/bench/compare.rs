@@ -81,8 +81,9 @@ impl Measured {
             self.sides.iter().map(|(who, runs)| (*who, summarize(runs))).collect();
         let mut rows: Vec<Row> = medians
             .iter()
-            .map(|(who, median)| Row {
-                runs: self.sides.first().map_or(0, |(_, runs)| runs.len()),
+            .zip(&self.sides)
+            .map(|((who, median), (_, runs))| Row {
+                runs: runs.len(),
                 value: Some(median.run.wall.as_secs_f64()),
                 spread: Some((median.fastest.as_secs_f64(), median.slowest.as_secs_f64())),
                 own_peak: Some(median.run.own_peak),
@@ -152,6 +153,7 @@ mod tests {
         assert_eq!((ratio(&rows), rows[0].is_reached), (0.25, Some(true)));
         assert_eq!(rows[0].goal.as_deref(), Some("1/4 of the fastest"));
         assert_eq!(rows.iter().filter(|row| row.ratio.is_some()).count(), 1);
+        assert_eq!(rows.iter().map(|row| row.runs).collect::<Vec<_>>(), [3, 1, 1]);
         let rows = rebuild(21, None).rows();
         assert_eq!(rows[0].is_reached, Some(false));
         let rows = rebuild(21, Some("BuildKit")).rows();

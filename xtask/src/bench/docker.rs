@@ -12,8 +12,9 @@ use super::proxy::Proxy;
 use super::stage::undisturbed;
 use crate::workspace::{output_of, run};
 
-/// Debian's client and server. Other clients on PATH may not know BuildKit.
+/// Debian's clients and server. Other clients on PATH may not know BuildKit.
 pub(super) const CLIENT: &str = "/usr/bin/docker";
+pub(super) const COMPOSE: &str = "/usr/bin/docker-compose";
 pub(super) const SERVER: &str = "/usr/sbin/dockerd";
 
 /// The release that djship takes by default; both sides are to ship the same packages.
@@ -109,7 +110,8 @@ impl Docker {
         command
     }
 
-    fn tell(&self, command: &mut Command) {
+    /// Lets a client talk to this daemon.
+    pub(super) fn tell(&self, command: &mut Command) {
         command.env("DOCKER_HOST", socket(&self.folder)).env("DOCKER_CONFIG", self.folder.join("client"));
         command.env_remove("DOCKER_CONTEXT");
     }
@@ -154,6 +156,13 @@ impl Docker {
     pub(super) fn version(&self) -> Result<String> {
         let version = output_of(&mut self.client(&["version", "--format", "{{.Server.Version}}"]))?;
         Ok(version.trim().to_owned())
+    }
+
+    /// The version of docker-compose.
+    pub(super) fn compose_version(&self) -> Result<String> {
+        let mut compose = Command::new(COMPOSE);
+        self.tell(&mut compose);
+        Ok(output_of(compose.args(["version", "--short"]))?.trim().to_owned())
     }
 }
 

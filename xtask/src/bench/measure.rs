@@ -1,6 +1,6 @@
 //! One number for one command: the median of whole-process runs, with the peak memory of the process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -30,6 +30,13 @@ pub(crate) struct Run {
     pub(crate) own_peak: u64,
     /// Peak resident memory of the largest process among it and its children, in bytes.
     pub(crate) largest_peak: u64,
+}
+
+impl Run {
+    /// A wait for something that is no child.
+    pub(crate) fn of_time(wall: Duration) -> Self {
+        Self { wall, cpu: Duration::ZERO, own_peak: 0, largest_peak: 0 }
+    }
 }
 
 impl std::ops::Add for Run {
@@ -93,12 +100,20 @@ fn wait(child: &mut Child) -> std::io::Result<(wait4::ResUse, u64)> {
 }
 
 /// `VmHWM` of a process, in bytes; zero when it has ended.
-fn high_water_mark(status: &std::path::Path) -> u64 {
+fn high_water_mark(status: &Path) -> u64 {
     let text = fs_err::read_to_string(status).unwrap_or_default();
     text.lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))
         .and_then(|value| value.split_whitespace().next()?.parse::<u64>().ok())
         .map_or(0, |kibibytes| kibibytes * 1024)
+}
+
+/// The largest high-water mark of all processes that run this program now, in bytes.
+pub(crate) fn peak_of_program(program: &Path) -> u64 {
+    let Ok(processes) = fs_err::read_dir("/proc") else { return 0 };
+    let runs_it = |folder: &PathBuf| fs_err::read_link(folder.join("exe")).is_ok_and(|file| file == program);
+    let folders = processes.filter_map(Result::ok).map(|entry| entry.path());
+    folders.filter(runs_it).map(|folder| high_water_mark(&folder.join("status"))).max().unwrap_or_default()
 }
 
 /// The medians of several runs.
@@ -161,6 +176,13 @@ mod tests {
         let small = run_once(&mut shell("sleep 0.1")).unwrap();
         assert!(big.own_peak > small.own_peak + 20_000_000, "{big:?} {small:?}");
         assert!(big.largest_peak >= big.own_peak / 2, "{big:?}");
+    }
+
+    #[test]
+    fn memory_of_a_program_that_runs_is_seen() {
+        let peak = peak_of_program(&std::env::current_exe().unwrap());
+        assert!(peak > 1_000_000, "{peak}");
+        assert_eq!(peak_of_program(Path::new("/there/is/no/such/program")), 0);
     }
 
     #[test]

@@ -5,11 +5,12 @@
 //! | [`project`] | the projects that are built, from literals, with their Dockerfile |
 //! | [`proxy`], [`upstream`], [`links`] | the loopback proxy that both sides fetch from |
 //! | [`ours`], [`docker`], [`stage`] | the two sides, set up |
-//! | [`nothing`], [`rebuild`], [`size`] | the rows of the table |
+//! | [`nothing`], [`rebuild`], [`size`], [`develop`] | the rows of the table |
 //! | [`mod@measure`], [`compare`] | one number for one command, and several commands in turns |
 //! | [`table`], [`report`] | what is printed and written |
 
 mod compare;
+mod develop;
 mod docker;
 mod links;
 mod measure;
@@ -28,6 +29,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use compare::{Comparison, Measured, Side};
+use develop::Rounds;
 use measure::Repeat;
 use project::Project;
 use report::Report;
@@ -46,14 +48,23 @@ pub(crate) struct Arguments {
     /// Runs before the measured ones, of a rebuild or a start
     #[arg(long, default_value_t = 3)]
     warm_up: u32,
+    /// Projects that are developed on each side, each new to it
+    #[arg(long, default_value_t = 2, value_name = "PROJECTS", value_parser = clap::value_parser!(u32).range(1..))]
+    projects: u32,
+    /// Further starts of each of these projects
+    #[arg(long, default_value_t = 2, value_name = "STARTS", value_parser = clap::value_parser!(u32).range(1..))]
+    starts: u32,
+    /// Measure this program; without it, the release build is made and measured
+    #[arg(long, value_name = "FILE")]
+    djship: Option<PathBuf>,
     /// Measure only these jobs
     #[arg(long, value_delimiter = ',')]
     only: Vec<Job>,
-    /// Install what is missing of Debian's docker.io and mmdebstrap first
+    /// First install what is missing of Debian's docker.io, docker-compose and mmdebstrap
     #[arg(long)]
     setup: bool,
     /// Write the table into docs/benchmarks.md
-    #[arg(long, conflicts_with = "only")]
+    #[arg(long, conflicts_with_all = ["only", "djship"])]
     write: bool,
     /// Also write every number into this file
     #[arg(long, value_name = "FILE")]
@@ -78,6 +89,8 @@ enum Job {
     Size,
     /// Start of a container
     Start,
+    /// Up, reload and down in development
+    Develop,
 }
 
 /// Memory that djship itself may take, in bytes.
@@ -92,7 +105,7 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
         print!("{}", table::markdown(&measured.rows()));
         return Ok(());
     }
-    let stage = Stage::set(arguments.setup)?;
+    let stage = Stage::set(arguments.setup, arguments.djship.as_deref())?;
     let report = measure(&stage, arguments, repeat)?;
     println!("\n{}", report.markdown());
     if let Some(file) = &arguments.json {
@@ -118,33 +131,37 @@ fn measure(stage: &Stage, arguments: &Arguments, repeat: Repeat) -> Result<Repor
         report.rows.extend(from_nothing.parts);
         report.network = Some(from_nothing.network);
     }
-    println!("getting ready for the rest");
-    let mut copies = stage.copies(Project::Compiled)?;
-    stage.build_all(&copies)?;
-    if wanted(Job::Change) {
-        let view = "rebuild, an edited view";
-        add(&mut report, &rebuild::rebuild(stage, &mut copies, view, Some(project::VIEW), repeat)?);
-        let settings = "rebuild, edited settings";
-        add(&mut report, &rebuild::rebuild(stage, &mut copies, settings, Some(project::SETTINGS), repeat)?);
+    if [Job::Change, Job::Unchanged, Job::Size, Job::Start].into_iter().any(wanted) {
+        println!("getting ready for the rest");
+        let mut copies = stage.copies(Project::Compiled)?;
+        stage.build_all(&copies)?;
+        if wanted(Job::Change) {
+            let view = "rebuild, an edited view";
+            add(&mut report, &rebuild::rebuild(stage, &mut copies, view, Some(project::VIEW), repeat)?);
+            let settings = "rebuild, edited settings";
+            add(
+                &mut report,
+                &rebuild::rebuild(stage, &mut copies, settings, Some(project::SETTINGS), repeat)?,
+            );
+        }
+        if wanted(Job::Unchanged) {
+            let name = "rebuild, nothing changed";
+            add(&mut report, &rebuild::rebuild(stage, &mut copies, name, None, repeat)?);
+        }
+        if wanted(Job::Size) {
+            report.rows.extend(size::rows(stage, &copies)?);
+        }
+        if wanted(Job::Start) {
+            add(&mut report, &rebuild::start(stage, copies.project, repeat)?);
+        }
     }
-    if wanted(Job::Unchanged) {
-        let name = "rebuild, nothing changed";
-        add(&mut report, &rebuild::rebuild(stage, &mut copies, name, None, repeat)?);
+    if wanted(Job::Develop) {
+        let rounds = Rounds { projects: arguments.projects, warm: arguments.starts };
+        for measured in develop::measure(stage, rounds)? {
+            add(&mut report, &measured);
+        }
+        report.development = Some(rounds);
     }
-    if wanted(Job::Size) {
-        report.rows.extend(size::rows(stage, &copies)?);
-    }
-    if wanted(Job::Start) {
-        add(&mut report, &rebuild::start(stage, copies.project, repeat)?);
-    }
-    let goals =
-        [("`up` to first HTTP 200, warm", "60 % of docker-compose"), ("`down`", "1/20 of docker-compose")];
-    report.rows.extend(
-        goals.map(|(what, goal)| Row {
-            goal: Some(goal.to_owned()),
-            ..Row::new(what, "djship", Unit::Seconds)
-        }),
-    );
     // What fits into memory fits into 52 bits.
     #[expect(clippy::cast_precision_loss, reason = "a number of bytes, shown in megabytes")]
     let value = largest as f64;

@@ -1,6 +1,6 @@
 //! djship's own side.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -8,9 +8,8 @@ use anyhow::Result;
 use super::project::Checkout;
 use super::proxy::Proxy;
 use super::stage::undisturbed;
-use crate::workspace::{self, cargo, run};
 
-/// The release build, with a home of its own.
+/// djship, with a home of its own.
 #[derive(Debug)]
 pub(super) struct Ours {
     binary: PathBuf,
@@ -19,25 +18,19 @@ pub(super) struct Ours {
 }
 
 impl Ours {
-    /// Builds djship.
-    pub(super) fn build_binary(home: PathBuf, proxy: &Proxy) -> Result<Self> {
-        let mut build = cargo(&["build", "--release", "--package", "djship-cli"]);
-        // What cargo told this process about itself would make ring's build script, and all that stands on it, run again.
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
-                build.env_remove(&name);
-            }
-        }
-        run(&mut build)?;
+    /// The program, which keeps everything in `home` and fetches through the proxy.
+    pub(super) fn new(binary: PathBuf, home: PathBuf, proxy: &Proxy) -> Self {
         let variables = vec![
             ("DJSHIP_DEBIAN_MIRROR", proxy.debian()),
             ("DJSHIP_DEBIAN_SECURITY_MIRROR", proxy.debian_security()),
             ("PIP_INDEX_URL", proxy.index()),
         ];
-        let target = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| workspace::root().join("target"), PathBuf::from);
-        Ok(Self { binary: target.join("release/djship"), home, variables })
+        Self { binary, home, variables }
+    }
+
+    /// The program.
+    pub(super) fn binary(&self) -> &Path {
+        &self.binary
     }
 
     /// The name of the image of this project.
@@ -60,6 +53,17 @@ impl Ours {
         let mut command = self.command(&["build", "--tag", image]);
         command.arg(&checkout.folder);
         command
+    }
+
+    /// Removes the databases of earlier measurements.
+    pub(super) fn forget_environments(&self) -> Result<()> {
+        for name in ["environments", "volumes"] {
+            let folder = self.home.join(name);
+            if folder.exists() {
+                fs_err::remove_dir_all(folder)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes everything that djship keeps.

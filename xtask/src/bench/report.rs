@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use super::develop::Rounds;
 use super::measure::Repeat;
 use super::stage::Stage;
 use super::table::{self, Row};
@@ -20,12 +21,15 @@ pub(super) struct Report {
     date: String,
     machine: String,
     docker: String,
+    docker_compose: String,
     commit: String,
     command: String,
     repeat: Repeat,
     long_rounds: u32,
     /// What went over the network while "from nothing" was measured.
     pub(super) network: Option<Network>,
+    /// How often development was measured.
+    pub(super) development: Option<Rounds>,
     pub(super) rows: Vec<Row>,
 }
 
@@ -40,11 +44,13 @@ impl Report {
             date: ask(Command::new("date").args(["--utc", "+%Y-%m-%d"]))?,
             machine: machine()?,
             docker: stage.docker.version()?,
+            docker_compose: stage.docker.compose_version()?,
             commit: ask(&mut commit)?,
             command: format!("cargo xtask bench {}", arguments.join(" ")).trim().to_owned(),
             repeat,
             long_rounds,
             network: None,
+            development: None,
             rows: Vec::new(),
         })
     }
@@ -56,8 +62,8 @@ impl Report {
     /// The table and where it is from.
     pub(super) fn markdown(&self) -> String {
         let mut text = format!(
-            "{}, {}, Docker {}, commit {}:\n\n```sh\n{}\n```\n\n",
-            self.date, self.machine, self.docker, self.commit, self.command
+            "{}, {}, Docker {}, docker-compose {}, commit {}:\n\n```sh\n{}\n```\n\n",
+            self.date, self.machine, self.docker, self.docker_compose, self.commit, self.command
         );
         text.push_str(&table::markdown(&self.rows));
         let rounds = |count: u32| if count == 1 { "1 run".to_owned() } else { format!("{count} runs") };
@@ -82,23 +88,32 @@ impl Report {
                 )
             };
         }
+        if let Some(Rounds { projects, warm }) = self.development {
+            let _ = write!(
+                text,
+                " In development: {projects} new projects, each started once with nothing installed and {warm} times after that."
+            );
+        }
         text.push('\n');
         text
     }
 
     /// Writes the page.
     pub(super) fn write(&self) -> Result<()> {
-        let page = format!("{INTRODUCTION}\n{}\n{HOW}", self.markdown());
-        fs_err::write(workspace::root().join(PAGE), page)?;
+        fs_err::write(workspace::root().join(PAGE), page(&self.markdown()))?;
         println!("wrote {PAGE}");
         Ok(())
     }
 }
 
+fn page(measured: &str) -> String {
+    format!("{INTRODUCTION}\n{measured}\n{HOW}")
+}
+
 const INTRODUCTION: &str = "\
 # Benchmarks
 
-djship beside a multi-stage Dockerfile on the same project. Written by `cargo xtask bench --write`; do not edit. Both sides are
+djship beside a multi-stage Dockerfile, and beside docker-compose in development, on the same project. Written by `cargo xtask bench --write`; do not edit. Both sides are
 measured in turns in one run: the ratio is what counts, and numbers of two runs cannot be compared.
 ";
 
@@ -117,8 +132,18 @@ const HOW: &str = "\
   loopback interface that has every file already; what went over the network nevertheless is told.
 - **Rebuilds**: before each run, the file is edited in that side's own copy of the project, to a content never seen before.
 - **Container start**: `djship run IMAGE -- sh -c :` beside `docker run --rm --network host IMAGE sh -c :`.
+- **Development**: `djship up -d` beside `docker-compose up -d`, each in its own copy of `examples/polls` (psycopg2 compiled from source,
+  PostgreSQL, the debug toolbar), until the first page is answered with 200. docker-compose has a web server from a Dockerfile on the base to
+  build in, with the development requirements, the project mounted at `/app`, and `sh -c \"python manage.py migrate && python manage.py runserver
+  0.0.0.0:8000\"`; and PostgreSQL of the same Debian release with a health check every second, which the web server waits for. The files are in
+  `xtask/src/bench/develop/compose_files`. \"New project\": a folder that neither side has seen; what serves all projects is there (djship's
+  store, Docker's bases), dependencies and database are not, and the time to install them counts (`docker-compose build` with BuildKit).
+- **An edited view**: from the moment it is written until the first page shows it. Both sides run Django's own reloader, which looks at the
+  files once a second.
+- **`down`**: the database stays. docker-compose waits ten seconds for a shell that does not pass the signal on, as in most projects; how long
+  it takes when the web server is killed by hand before is shown as well.
 - **Size**: both images are loaded into Docker; unpacked is the size that it shows, gzip the sum of all layers through `gzip -6`.
-- **Peak memory**: the high-water mark of the djship process itself, the largest of all its runs. Its children (installers, compilers, Django) are not
+- **Peak memory**: the high-water mark of the djship process itself, the largest of all its runs, in development also that of the process in the background. Its children (installers, compilers, Django) are not
   in it.
 ";
 
@@ -139,4 +164,18 @@ fn machine() -> Result<String> {
         "{processors} cores of {processor}, {} GiB of memory, Linux {release}",
         (kibibytes + 512 * 1024) / (1024 * 1024)
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_that_is_here_says_how_it_is_measured_now() {
+        let written = fs_err::read_to_string(workspace::root().join(PAGE)).unwrap();
+        let measured = written.strip_prefix(&format!("{INTRODUCTION}\n")).expect("the introduction");
+        let measured = measured.strip_suffix(&format!("\n{HOW}")).expect("what is compared");
+        assert_eq!(page(measured), written);
+        assert!(measured.contains("| what | who | median |"), "{measured}");
+    }
 }

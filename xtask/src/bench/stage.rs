@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::docker::{BASES, Builder, CLIENT, Docker, SERVER};
+use super::docker::{BASES, Builder, CLIENT, COMPOSE, Docker, SERVER};
 use super::measure::{Run, run_once};
 use super::ours::Ours;
 use super::project::{Checkout, Project};
@@ -14,10 +14,11 @@ use crate::testing;
 use crate::workspace::{self, run};
 
 /// Debian packages that the comparison needs beside a Rust toolchain and Python with pip.
-const PACKAGES: [&str; 4] = ["curl", "docker.io", "mmdebstrap", "util-linux"];
+const PACKAGES: [&str; 5] = ["curl", "docker-compose", "docker.io", "mmdebstrap", "util-linux"];
 
 /// What the packages are needed for.
-const PROGRAMS: [&str; 5] = [CLIENT, SERVER, "/usr/bin/mmdebstrap", "/usr/bin/curl", "/usr/bin/setpriv"];
+const PROGRAMS: [&str; 6] =
+    [CLIENT, SERVER, COMPOSE, "/usr/bin/mmdebstrap", "/usr/bin/curl", "/usr/bin/setpriv"];
 
 pub(super) struct Stage {
     // Docker ends before the proxy that it asks.
@@ -37,7 +38,7 @@ pub(super) struct Copies {
 
 impl Stage {
     /// Sets everything up below the target folder.
-    pub(super) fn set(install: bool) -> Result<Self> {
+    pub(super) fn set(install: bool, djship: Option<&Path>) -> Result<Self> {
         if !rustix::process::geteuid().is_root() {
             bail!("dockerd and mmdebstrap need root");
         }
@@ -55,7 +56,8 @@ impl Stage {
         let folder = workspace::root().join("target/bench");
         fs_err::create_dir_all(&folder)?;
         let proxy = Proxy::start(&workspace::root().join(testing::CACHE_FOLDER))?;
-        let ours = Ours::build_binary(folder.join("home"), &proxy)?;
+        let binary = workspace::djship(djship)?;
+        let ours = Ours::new(binary, folder.join("home"), &proxy);
         let docker = Docker::start(&folder.join("docker"))?;
         Ok(Self { docker, ours, proxy, folder })
     }

@@ -53,9 +53,12 @@ pub(super) fn project(error: &ProjectError, command: &str) -> Report {
         ProjectError::NoFolder { .. } => {
             report.hint("Give the folder of a Django project, or the name of an image (djship images)")
         }
-        ProjectError::NoManagePy { near: Some(near), .. } => report
-            .line("It was looked for here and up to three folders down.")
-            .hint(format!("There is one above: djship {command} {}", near.parent().unwrap_or(near).display())),
+        ProjectError::NoManagePy { near: Some(near), .. } => {
+            report.line("It was looked for here and up to three folders down.").hint(format!(
+                "There is one above: djship {command} {}",
+                near.parent().unwrap_or(near).display()
+            ))
+        }
         ProjectError::NoManagePy { near: None, .. } => report
             .line("It was looked for here and up to three folders down.")
             .hint(format!("Give the folder of a Django project: djship {command} path/to/project")),

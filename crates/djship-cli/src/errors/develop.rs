@@ -33,7 +33,8 @@ pub(crate) fn up(error: &UpError) -> Report {
 fn port(error: &djship_django::running::RunError) -> Report {
     let report = run(error);
     let hints = report.hints.iter().filter(|hint| !hint.starts_with("Publish")).cloned().collect();
-    Report { hints, ..report }.hint("Take another port: djship up --port 9000; without one, the next free one is taken")
+    Report { hints, ..report }
+        .hint("Take another port: djship up --port 9000; without one, the next free one is taken")
 }
 
 fn migrate(error: &MigrateError) -> Report {
@@ -85,7 +86,7 @@ pub(crate) fn volume(error: &VolumeError) -> Report {
             .hint("To keep the data: dump it with the Python and Debian release that it was made with (djship db dump), then restore it"),
         VolumeError::InUse { .. } => report.hint("Stop what uses it: djship down in that project; see djship ps"),
         _ if is_no_space(error) => storage(error),
-        _ => Report { kind: Kind::Host, ..report },
+        VolumeError::Io { .. } => Report { kind: Kind::Host, ..report },
     }
 }
 
@@ -93,12 +94,16 @@ pub(crate) fn volume(error: &VolumeError) -> Report {
 pub(crate) fn environment(error: &EnvironmentError) -> Report {
     match error {
         EnvironmentError::Io { verb: "find the project folder", .. } => {
-            Report::new(Kind::User, error.to_string()).causes(error).hint("Give the folder of a Django project")
+            Report::new(Kind::User, error.to_string())
+                .causes(error)
+                .hint("Give the folder of a Django project")
         }
         EnvironmentError::State { .. } => Report::new(Kind::Host, error.to_string())
             .causes(error)
             .hint("Another version of djship runs there; stop it with that one"),
-        EnvironmentError::Silent { .. } => Report::new(Kind::Host, error.to_string()).hint("Try again in a moment"),
+        EnvironmentError::Silent { .. } => {
+            Report::new(Kind::Host, error.to_string()).hint("Try again in a moment")
+        }
         EnvironmentError::Io { .. } => storage(error),
     }
 }

@@ -25,7 +25,6 @@ pub(super) fn note(note: &Note<'_>) -> Words {
         }
         Note::Migrated(Migrated::Applied) => Words::of("Migrated the database"),
         Note::Migrated(Migrated::Unchanged) => Words::of("No new migrations"),
-        Note::Migrated(Migrated::None) => Words::default(),
         Note::LeftOutProcess(left) => left_out(left),
         _ => Words::default(),
     }
@@ -109,8 +108,12 @@ fn left_out(left: &LeftOut) -> Words {
         Why::SwitchedOff => Words::of(format!("{name} is switched off ({place})")),
         Why::Service => Words::of(format!("{name} of {place} is a server, and a service takes its place")),
         Why::Repeated => warning(&format!("{name} of {place} does not run: a later line has the same name")),
-        Why::NameTaken => warning(&format!("Celery's {name} does not run: {place} has a process of that name")),
+        Why::NameTaken => {
+            warning(&format!("Celery's {name} does not run: {place} has a process of that name"))
+        }
         Why::Unreadable => warning(&format!("{place} is no `NAME: COMMAND`: {name}")),
-        Why::NothingToSwitchOff => warning(&format!("{place} switches {name} off, and nothing of that name runs")),
+        Why::NothingToSwitchOff => {
+            warning(&format!("{place} switches {name} off, and nothing of that name runs"))
+        }
     }
 }

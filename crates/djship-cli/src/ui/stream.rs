@@ -77,7 +77,13 @@ impl Observer for Stream {
                 self.say(program, &format!("{bold}has ended ({status}); {when}{bold:#}"));
             }
             Event::NotStarted { program, error, again_in } => {
-                self.say(program, &format!("{bold}cannot be started: {error}; tried again in {}{bold:#}", duration(*again_in)));
+                self.say(
+                    program,
+                    &format!(
+                        "{bold}cannot be started: {error}; tried again in {}{bold:#}",
+                        duration(*again_in)
+                    ),
+                );
             }
             Event::Restarting { program, because } => {
                 let why = match because {
@@ -85,7 +91,6 @@ impl Observer for Stream {
                     Because::Code => "code changed",
                     Because::Description => "settings, variables or dependencies changed",
                     Because::Asked => "asked for",
-                    _ => "",
                 };
                 self.say(program, &format!("{bold}starting again: {why}{bold:#}"));
             }
@@ -93,7 +98,10 @@ impl Observer for Stream {
                 self.say(program, &format!("{bold}waits in a debugger: djship attach {program}{bold:#}"));
             }
             Event::Polling => {
-                self.say("djship", "the kernel watches no more folders for this user; looking every two seconds");
+                self.say(
+                    "djship",
+                    "the kernel watches no more folders for this user; looking every two seconds",
+                );
             }
             _ => {}
         }

@@ -19,6 +19,12 @@ pub struct Access {
     pub interpreter: PathBuf,
     /// Python's version.
     pub python: Option<String>,
+    /// Names of variables that nobody sets, and that have a value of ours.
+    #[serde(default)]
+    pub supplied: Vec<String>,
+    /// The settings module.
+    #[serde(default)]
+    pub settings: Option<String>,
     /// The database, when it is a file: inside.
     pub sqlite: Option<String>,
     /// What to run in a database's container.

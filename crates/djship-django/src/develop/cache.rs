@@ -10,7 +10,8 @@ use rustix::io::Errno;
 
 /// What marks the folder as ours. The first line is what backup programs look for
 /// (<https://bford.info/cachedir/>).
-const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by djship: everything in here is made anew.\n";
+const TAG: &str =
+    "Signature: 8a477f597d28d172789f06886806bc55\n# Made by djship: everything in here is made anew.\n";
 /// The longest file that is read from there: a record of ours.
 const LONGEST: u64 = 1 << 20;
 
@@ -132,11 +133,7 @@ fn make_folder(above: &OwnedFd, name: &str, owner: Option<(u32, u32)>) -> Result
 }
 
 fn own(file: &OwnedFd, uid: u32, gid: u32) -> Result<(), Errno> {
-    rustix::fs::fchown(
-        file,
-        Some(rustix::fs::Uid::from_raw(uid)),
-        Some(rustix::fs::Gid::from_raw(gid)),
-    )
+    rustix::fs::fchown(file, Some(rustix::fs::Uid::from_raw(uid)), Some(rustix::fs::Gid::from_raw(gid)))
 }
 
 /// Whether a folder is empty or has our tag.
@@ -151,7 +148,8 @@ fn is_ours(folder: &OwnedFd) -> io::Result<bool> {
         }
         Err(Errno::NOENT) => {
             let names = rustix::fs::Dir::read_from(folder)?;
-            let mut others = names.flatten().filter(|entry| !matches!(entry.file_name().to_bytes(), b"." | b".."));
+            let mut others =
+                names.flatten().filter(|entry| !matches!(entry.file_name().to_bytes(), b"." | b".."));
             Ok(others.next().is_none())
         }
         Err(errno) => Err(errno.into()),

@@ -112,7 +112,11 @@ pub fn describe<'a>(tools: &'a Tools<'a>, wish: &Wish<'_>) -> Result<Description
     };
     let facts = facts::ask(tools, &ground, &installed.key, &given, &offer(&project, wish.address))?;
     tools.reporter.note(Note::Development(&facts));
-    let env = given.environment(&facts);
+    let mut env = given.environment(&facts);
+    if let Some(version) = &facts.python_version {
+        // Docker's Python images have it, and projects that were developed in them read it.
+        env.entry("PYTHON_VERSION".to_owned()).or_insert_with(|| version.clone());
+    }
     Ok(Description {
         project,
         config,
@@ -145,8 +149,7 @@ impl Description<'_> {
 
     /// Names that lead to the services: the usual ones, and what the settings say.
     pub fn hosts(&self) -> Vec<(IpAddr, String)> {
-        let mut names: Vec<String> =
-            self.facts.services.iter().flat_map(services::aliases).collect();
+        let mut names: Vec<String> = self.facts.services.iter().flat_map(services::aliases).collect();
         names.extend(self.config.services.keys().cloned());
         names.sort();
         names.dedup();
@@ -156,7 +159,8 @@ impl Description<'_> {
 
 /// Debian packages beyond what Python needs.
 fn packages(config: &Config) -> Vec<String> {
-    let mut packages = config.develop.packages.as_ref().map_or_else(Vec::new, |packages| packages.value.clone());
+    let mut packages =
+        config.develop.packages.as_ref().map_or_else(Vec::new, |packages| packages.value.clone());
     for process in config.processes.values() {
         if let crate::project::config::Entry::On(process) = &process.value {
             packages.extend(process.packages.iter().cloned());
@@ -179,7 +183,8 @@ fn own_variables(config: &Config) -> BTreeMap<String, String> {
 /// What databases are called when nothing else decides: like the project, as an identifier that needs no quotes.
 fn offer(project: &Project, address: Ipv4Addr) -> Offer {
     let folder = project.folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let name: String = folder.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).take(40).collect();
+    let name: String =
+        folder.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).take(40).collect();
     let name = if name.starts_with(|c: char| c.is_ascii_alphabetic()) { name } else { format!("p{name}") };
     Offer { address: address.to_string(), database: name.clone(), user: name.clone(), password: name }
 }

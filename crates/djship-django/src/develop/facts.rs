@@ -27,15 +27,15 @@ const NAMES: &str = "variables.json";
 
 /// What the probe is told of the services that will run.
 #[derive(Debug, Clone, serde::Serialize)]
-pub struct Offer {
+pub(super) struct Offer {
     /// Where they will listen, each on its usual port.
-    pub address: String,
+    pub(super) address: String,
     /// What to call a database when nothing else decides.
-    pub database: String,
+    pub(super) database: String,
     /// Its user, likewise.
-    pub user: String,
+    pub(super) user: String,
     /// Its password, likewise.
-    pub password: String,
+    pub(super) password: String,
 }
 
 /// The probe's document for development, version 1. `python/probe/README.md` describes it field by field.
@@ -135,7 +135,7 @@ impl DevelopmentFacts {
 }
 
 /// Asks Django, or finds what it said about the same files and variables before.
-pub fn ask(
+pub(super) fn ask(
     tools: &Tools<'_>,
     ground: &Ground<'_>,
     environment: &str,
@@ -159,7 +159,8 @@ pub fn ask(
     };
     let answers = Answers::live(tools.store, &ground.project.folder);
     // A shell exports much that changes and that no settings read: what they read last time counts.
-    let names = ground.cache.read(NAMES).and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let names =
+        ground.cache.read(NAMES).and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     if let Standing::Reuse(answer) = answers.standing("development", &inputs(&given.relevant(&names)))
         && let Some(file) = tools.store.find(Bucket::Facts, &answer)
     {
@@ -215,7 +216,10 @@ fn probe(
     container.bind(&out, "/out").bind_read_only(&program, "/opt/djship-probe");
     container.file("/etc/djship-services.json", offer);
     container.env("HOME", "/tmp");
-    container.env("PATH", format!("{}/venv/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", ground.cache.inside));
+    container.env(
+        "PATH",
+        format!("{}/venv/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", ground.cache.inside),
+    );
     container.env("PYTHONPYCACHEPREFIX", format!("{}/bytecode", ground.cache.inside));
     for (name, value) in given {
         container.env(name, value);

@@ -11,7 +11,7 @@ use crate::project::Project;
 use crate::tools::Tools;
 
 /// Where the project is inside.
-pub const APP: &str = "/app";
+pub(super) const APP: &str = "/app";
 /// Where the host's certificates are shown.
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
@@ -120,7 +120,8 @@ fn hosts(further: &[(IpAddr, String)]) -> String {
 /// The project's name as a host name (RFC 1123): shells show it.
 fn hostname(folder: &Path) -> String {
     let name = folder.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
+    let name: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
     let name = name.trim_matches('-').to_owned();
     if name.is_empty() { "djship".to_owned() } else { name }
 }

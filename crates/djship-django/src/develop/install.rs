@@ -28,17 +28,17 @@ const KEPT: usize = 4;
 
 /// What installing needs to know.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
+pub(super) struct Request<'a> {
     /// The project.
-    pub project: &'a Project,
+    pub(super) project: &'a Project,
     /// Its development dependencies.
-    pub dependencies: &'a DevelopmentDependencies,
+    pub(super) dependencies: &'a DevelopmentDependencies,
     /// Further Debian packages in the root.
-    pub packages: &'a [String],
+    pub(super) packages: &'a [String],
     /// Where everything goes.
-    pub cache: &'a Cache,
+    pub(super) cache: &'a Cache,
     /// Who it belongs to.
-    pub developer: &'a Developer,
+    pub(super) developer: &'a Developer,
 }
 
 /// An environment that is in use.
@@ -63,7 +63,11 @@ struct Record {
 }
 
 /// Installs, or finds installed.
-pub fn install(tools: &Tools<'_>, roots: &Roots<'_>, request: &Request<'_>) -> Result<Installed, BuilderError> {
+pub(super) fn install(
+    tools: &Tools<'_>,
+    roots: &Roots<'_>,
+    request: &Request<'_>,
+) -> Result<Installed, BuilderError> {
     let settings = IndexSettings::of(tools.host);
     let uv = uv::fetch(tools, &roots.installer()?.fs(), &settings)?;
     let sources = read_sources(request)?;
@@ -77,11 +81,11 @@ pub fn install(tools: &Tools<'_>, roots: &Roots<'_>, request: &Request<'_>) -> R
         tools.reporter.note(Note::Installed { distributions: installed.distributions.len(), because: None });
         return Ok(installed);
     }
-    let because = if request.cache.linked("venv").is_some() { Because::InputsChanged } else { Because::First };
+    let because =
+        if request.cache.linked("venv").is_some() { Because::InputsChanged } else { Because::First };
     let work = Workplace::open(tools, request, &settings, &uv, &sources)?;
     let compiled = work.install(roots, &venv)?;
-    let record =
-        Record { compiled: compiled.is_some(), distributions: compiled.unwrap_or_default() };
+    let record = Record { compiled: compiled.is_some(), distributions: compiled.unwrap_or_default() };
     let text = serde_json::to_vec(&record).map_err(std::io::Error::other)?;
     request.cache.write(&format!("{venv}/{RECORD}"), &text)?;
     request.cache.link("venv", &venv)?;
@@ -144,8 +148,10 @@ fn record(cache: &Cache, venv: &str) -> Option<Record> {
 /// Normalised names of what is installed, sorted: from the names of the metadata folders.
 fn distributions(cache: &Cache, key: &str) -> Vec<String> {
     let lib = cache.at(&format!("venvs/{key}/lib"));
-    let folders = |path: &Path| fs_err::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-    let packages = folders(&lib).flat_map(|python| folders(&python.join("site-packages")).collect::<Vec<_>>());
+    let folders =
+        |path: &Path| fs_err::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let packages =
+        folders(&lib).flat_map(|python| folders(&python.join("site-packages")).collect::<Vec<_>>());
     let mut names: Vec<String> = packages
         .filter_map(|path| {
             let name = path.file_name()?.to_str()?.strip_suffix(".dist-info")?;
@@ -211,7 +217,8 @@ impl<'a> Workplace<'a> {
         let light = roots.installer()?.fs();
         let place = format!("{}/{venv}", self.request.cache.inside);
         let name = self.request.project.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let make = ["venv", "--clear", &place, "--python", "/usr/bin/python3", "--no-config", "--prompt", &name];
+        let make =
+            ["venv", "--clear", &place, "--python", "/usr/bin/python3", "--no-config", "--prompt", &name];
         self.must(&light, &make, &[])?;
         let list = self.requirements(&light)?;
         let python = format!("{place}/bin/python");
@@ -253,7 +260,8 @@ impl<'a> Workplace<'a> {
                 let file = files.first().map_or("", String::as_str);
                 let files = files.iter().flat_map(|file| ["-r".to_owned(), format!("/app/{file}")]);
                 let extras = extras.iter().flat_map(|extra| ["--extra".to_owned(), extra.clone()]);
-                let groups = groups.iter().flat_map(|group| ["--group".to_owned(), format!("/app/{file}:{group}")]);
+                let groups =
+                    groups.iter().flat_map(|group| ["--group".to_owned(), format!("/app/{file}:{group}")]);
                 Ok(files.chain(extras).chain(groups).collect())
             }
             Install::Lock { folder, extras } => {
@@ -272,7 +280,9 @@ impl<'a> Workplace<'a> {
                 ];
                 export.extend(extras.iter().flat_map(|extra| ["--extra", extra.as_str()]));
                 self.must(root, &export, &[])?;
-                Ok(["--require-hashes", "--no-deps", "-r", "/out/requirements.txt"].map(str::to_owned).to_vec())
+                Ok(["--require-hashes", "--no-deps", "-r", "/out/requirements.txt"]
+                    .map(str::to_owned)
+                    .to_vec())
             }
         }
     }

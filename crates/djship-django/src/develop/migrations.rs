@@ -46,7 +46,7 @@ pub enum Migrated {
 ///
 /// `remembered` is a file that says what was applied last; `fresh` means that a database is new. `environment` stands for
 /// the installed packages, which bring migrations of their own.
-pub fn migrate(
+pub(super) fn migrate(
     tools: &Tools<'_>,
     ground: &Ground<'_>,
     facts: &DevelopmentFacts,
@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn the_failing_migration_is_named() {
-        let lines = ["  Applying polls.0001_initial... OK", "  Applying polls.0002_votes...Traceback (most recent"];
+        let lines =
+            ["  Applying polls.0001_initial... OK", "  Applying polls.0002_votes...Traceback (most recent"];
         assert_eq!(lines.iter().rev().find_map(|line| applying(line)).as_deref(), Some("polls.0002_votes"));
         assert_eq!(applying("  Applying polls.0001_initial... OK"), None);
     }

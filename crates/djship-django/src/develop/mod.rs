@@ -14,9 +14,11 @@ mod ground;
 mod install;
 mod migrations;
 pub mod processes;
+mod project_programs;
 mod session;
 mod variables;
 mod web;
+mod wishes;
 
 pub use access::{Access, DatabaseAccess, ProgramAccess};
 pub use cache::Cache;

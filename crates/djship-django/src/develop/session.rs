@@ -1,34 +1,29 @@
 //! One run of a development environment: brought up, kept in step with the project, mended.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use djship_engine::Container;
 
 use super::UpError;
-use super::access::{Access, DatabaseAccess, ProgramAccess};
+use super::access::{Access, ProgramAccess};
 use super::describe::{Description, Wish as DescriptionWish, describe};
-use super::dot_env::DotEnv;
-use super::ground;
 use super::migrations;
-use super::processes::{Process, Processes, Procfile};
-use super::web::ProjectProgram;
-use crate::project::command::CommandLine;
-use crate::project::config::{Config, Entry, ProcessKind};
+use super::processes::{Process, Processes};
+use super::project_programs::{decides, programs, same};
+use super::wishes::{Started, Wish, free_address, wishes};
+use crate::project::config::ProcessKind;
 use crate::report::{Note, Stage};
 use crate::running;
-use crate::services::{self, OwnService, Place, PlannedServer, Server, ServiceNote};
-use crate::supervisor::{Because, Changes, Claim, Program, Role, ServiceDescription, Supervisor};
+use crate::services::{self, Place, ServiceNote};
+use crate::supervisor::{Because, Changes, Claim, Program, Role, Supervisor};
 use crate::tools::Tools;
 
 /// The port of the development server, or the first one that is tried.
 const PORT: u16 = 8000;
 /// How many ports are tried.
 const PORTS: u16 = 200;
-/// The usual ports of the services.
-const SERVICE_PORTS: &[u16] = &[5432, 3306, 6379, 5672, 11211, 1025];
-
 /// How far an environment is brought up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
@@ -106,7 +101,7 @@ impl<'a> Session<'a> {
     /// What the development server notices by itself is left to it.
     pub fn changed(&mut self, changes: &Changes, supervisor: &mut Supervisor<'a>) -> Result<(), UpError> {
         let Some(now) = &self.now else { return self.bring_up(supervisor) };
-        if decides(now, &changes.paths) {
+        if decides(&now.description, &changes.paths) {
             return self.bring_up(supervisor);
         }
         if changes.paths.iter().any(|path| path.extension().is_some_and(|extension| extension == "py")) {
@@ -175,8 +170,12 @@ impl<'a> Session<'a> {
         supervisor: &mut Supervisor<'a>,
     ) -> Result<bool, UpError> {
         let wishes = wishes(description);
-        let gone: Vec<String> =
-            self.services.iter().filter(|one| !wishes.contains(&one.wish)).map(|one| one.name.clone()).collect();
+        let gone: Vec<String> = self
+            .services
+            .iter()
+            .filter(|one| !wishes.contains(&one.wish))
+            .map(|one| one.name.clone())
+            .collect();
         for name in &gone {
             supervisor.stop(name);
         }
@@ -260,12 +259,12 @@ impl<'a> Session<'a> {
         } else {
             let first = description.config.develop.port.as_ref().map_or(PORT, |port| port.value);
             let mut ports = first..=first.saturating_add(PORTS);
-            match ports.find(|port| running::check_free(local(*port)).is_ok()) {
-                Some(port) => port,
-                None => {
-                    running::check_free(local(first))?;
-                    first
-                }
+            if let Some(port) = ports.find(|port| running::check_free(local(*port)).is_ok()) {
+                port
+            } else {
+                // All of them are in use; the first one says by whom.
+                running::check_free(local(first))?;
+                first
             }
         };
         self.port = Some(port);
@@ -285,6 +284,8 @@ impl<'a> Session<'a> {
             programs: programs.collect(),
             interpreter: description.cache.path.join("venv/bin/python"),
             python: description.facts.python_version.clone(),
+            supplied: description.facts.supplied.iter().map(|supplied| supplied.name.clone()).collect(),
+            settings: description.facts.settings_module.as_ref().map(|module| module.value.clone()),
             sqlite: description.facts.sqlite_file().map(str::to_owned),
             database: self.services.iter().find_map(|one| one.database.clone()),
             migrated: self.migrated(),
@@ -299,119 +300,4 @@ impl<'a> Session<'a> {
         })?;
         Ok(())
     }
-}
-
-/// A service that runs.
-struct Started {
-    name: String,
-    wish: Wish,
-    description: ServiceDescription,
-    database: Option<DatabaseAccess>,
-}
-
-/// Why a service runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Wish {
-    /// The settings lead to it.
-    Found(PlannedServer),
-    /// The configuration names it.
-    Own(OwnService),
-}
-
-impl Started {
-    fn of(server: &Server<'_>, wish: Wish) -> Self {
-        let name = server.name().to_owned();
-        let address = server.addresses().first().map_or_else(String::new, ToString::to_string);
-        let description = ServiceDescription {
-            name: name.clone(),
-            title: server.title().to_owned(),
-            address,
-            url: server.url_for_desktop(),
-        };
-        let database = DatabaseAccess::of(server);
-        Self { name, wish, description, database }
-    }
-}
-
-/// The services that the settings and the configuration come to.
-fn wishes(description: &Description<'_>) -> Vec<Wish> {
-    let config = &description.config.services;
-    let off = |name: &str| config.get(name).is_some_and(|entry| entry.value == Entry::Off);
-    let found = PlannedServer::all(&description.facts.services).into_iter().filter(|server| !off(&server.name));
-    let own = config.iter().filter_map(|(name, entry)| match &entry.value {
-        Entry::Off => None,
-        Entry::On(own) => Some(Wish::Own(OwnService {
-            name: name.clone(),
-            packages: own.packages.clone(),
-            command: own.command.argv(),
-            port: own.port,
-            health: own.health.as_ref().map(CommandLine::argv),
-            data: own.data.clone(),
-            environment: own.environment.clone(),
-        })),
-    });
-    found.map(Wish::Found).chain(own).collect()
-}
-
-/// The development server, and what runs beside it.
-fn programs<'a>(
-    tools: &'a Tools<'a>,
-    description: &Description<'_>,
-    processes: &[Process],
-    port: u16,
-) -> Vec<ProjectProgram<'a>> {
-    let ground = description.ground();
-    let serve = ["python", "manage.py", "runserver", &format!("127.0.0.1:{port}")].map(str::to_owned);
-    let web = ProjectProgram::web(tools, ground.container(tools, serve, &description.env), port);
-    let beside = processes.iter().map(|process| {
-        let mut container = ground.container(tools, process.command.argv(), &description.env);
-        container.cwd = Path::new(ground::APP).join(&process.folder);
-        let role = match process.kind {
-            ProcessKind::Worker => Role::Worker,
-            ProcessKind::Watcher => Role::Watcher,
-        };
-        ProjectProgram::beside(tools, process.name.clone(), role, container)
-    });
-    std::iter::once(web).chain(beside).collect()
-}
-
-/// Whether two containers are the same to who is in them.
-fn same(one: &Container, other: &Container) -> bool {
-    let view = |container: &Container| serde_json::to_string(container).unwrap_or_default();
-    view(one) == view(other)
-}
-
-/// Whether one of these paths decides more than the development server can notice: what is installed, the settings,
-/// variables, what runs.
-fn decides(now: &Now<'_>, paths: &BTreeSet<PathBuf>) -> bool {
-    let Description { project, plan, facts, .. } = &now.description;
-    let mut files: Vec<PathBuf> = plan.dependencies.value.files().iter().map(PathBuf::from).collect();
-    files.extend(Config::PLACES.iter().map(PathBuf::from));
-    files.extend(DotEnv::places(project).into_iter().map(PathBuf::from));
-    files.extend(Procfile::places(project).into_iter().map(PathBuf::from));
-    files.push(PathBuf::from(project.manage_py.as_str()));
-    let module = facts.settings_module.as_ref().map_or("", |module| &module.value).replace('.', "/");
-    let settings = Path::new(&project.django_folder()).join(module);
-    // The settings' package, or the folder that their file is in.
-    let package = settings.parent().map_or_else(PathBuf::new, Path::to_owned);
-    paths.iter().any(|path| {
-        let path = path.strip_prefix(&project.folder).unwrap_or(path);
-        let is_settings = path.starts_with(&settings)
-            || path.with_extension("") == settings
-            || path.parent() == Some(&package)
-                && path.file_stem().is_some_and(|stem| {
-                    let stem = stem.to_string_lossy();
-                    stem.contains("settings") || stem.contains("celery") || package.ends_with("settings")
-                });
-        is_settings || files.iter().any(|file| file == path)
-    })
-}
-
-/// The address of the project's own on which all usual ports are free; its first one when none is.
-fn free_address(project: &Path) -> Ipv4Addr {
-    let free = |address: &Ipv4Addr| SERVICE_PORTS.iter().all(|port| TcpListener::bind((*address, *port)).is_ok());
-    (0..32)
-        .map(|attempt| services::of_project(project, attempt))
-        .find(free)
-        .unwrap_or_else(|| services::of_project(project, 0))
 }

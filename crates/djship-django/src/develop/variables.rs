@@ -8,14 +8,59 @@ use crate::project::Project;
 
 /// Variables of the developer's own shell that are about the host, and never about the project.
 const OF_THE_HOST: &[&str] = &[
-    "_", "COLORTERM", "DISPLAY", "EDITOR", "HOME", "HOSTNAME", "LANG", "LANGUAGE", "LOGNAME", "LS_COLORS", "MAIL",
-    "NO_COLOR", "OLDPWD", "PAGER", "PATH", "PS1", "PWD", "SHELL", "SHLVL", "TERM", "TMPDIR", "TZ", "USER",
-    "VIRTUAL_ENV", "VISUAL", "WAYLAND_DISPLAY",
+    "_",
+    "COLORTERM",
+    "DISPLAY",
+    "EDITOR",
+    "HOME",
+    "HOSTNAME",
+    "LANG",
+    "LANGUAGE",
+    "LOGNAME",
+    "LS_COLORS",
+    "MAIL",
+    "NO_COLOR",
+    "OLDPWD",
+    "PAGER",
+    "PATH",
+    "PS1",
+    "PWD",
+    "SHELL",
+    "SHLVL",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "VIRTUAL_ENV",
+    "VISUAL",
+    "WAYLAND_DISPLAY",
 ];
 /// The same, by how they begin.
 const OF_THE_HOST_PREFIXES: &[&str] = &[
-    "BASH", "CARGO", "CONDA_", "DBUS_", "DJSHIP_", "GIT_", "GPG_", "GTK_", "LC_", "LD_", "PIP_", "PYENV", "PYTHON",
-    "QT_", "RUST", "SSH_", "SSL_", "SUDO_", "SYSTEMD_", "TERM_", "UV_", "VSCODE_", "XAUTHORITY", "XDG_",
+    "BASH",
+    "CARGO",
+    "CONDA_",
+    "DBUS_",
+    "DJSHIP_",
+    "GIT_",
+    "GPG_",
+    "GTK_",
+    "LC_",
+    "LD_",
+    "PIP_",
+    "PYENV",
+    "PYTHON",
+    "QT_",
+    "RUST",
+    "SSH_",
+    "SSL_",
+    "SUDO_",
+    "SYSTEMD_",
+    "TERM_",
+    "UV_",
+    "VSCODE_",
+    "XAUTHORITY",
+    "XDG_",
 ];
 
 /// What the developer gives.
@@ -37,7 +82,8 @@ impl Given {
         let mut file = more.clone();
         file.extend(DotEnv::of_project(project, exported)?.variables);
         let about_the_project = |name: &str| {
-            !OF_THE_HOST.contains(&name) && !OF_THE_HOST_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+            !OF_THE_HOST.contains(&name)
+                && !OF_THE_HOST_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         };
         let exported = exported
             .iter()
@@ -74,7 +120,7 @@ impl Given {
 }
 
 /// The names that the settings were seen to read.
-pub fn names_read(facts: &DevelopmentFacts) -> BTreeSet<String> {
+pub(super) fn names_read(facts: &DevelopmentFacts) -> BTreeSet<String> {
     facts.read.iter().map(|variable| variable.name.clone()).collect()
 }
 
@@ -99,7 +145,8 @@ mod tests {
             ("UNRELATED", "x"),
             ("DJANGO_SETTINGS_MODULE", "a.b"),
         ]);
-        let given = Given::read(&project, &exported, &map(&[("SECRET_KEY", "config"), ("REGION", "eu")])).unwrap();
+        let given =
+            Given::read(&project, &exported, &map(&[("SECRET_KEY", "config"), ("REGION", "eu")])).unwrap();
         let json = r#"{"supplied": [{"name": "SECRET_KEY", "value": "ours"}, {"name": "OTHER", "value": "ours"}],
             "connections": {"DATABASE_URL": {"value": "ours"}}, "read": [{"name": "SHOP_DEBUG"}]}"#;
         let facts: DevelopmentFacts = serde_json::from_str(json).unwrap();

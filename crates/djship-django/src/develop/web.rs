@@ -17,7 +17,7 @@ const PAGE: Duration = Duration::from_mins(2);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A program of the project, in its container.
-pub struct ProjectProgram<'a> {
+pub(super) struct ProjectProgram<'a> {
     tools: &'a Tools<'a>,
     name: String,
     role: Role,
@@ -29,20 +29,23 @@ pub struct ProjectProgram<'a> {
 
 impl std::fmt::Debug for ProjectProgram<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ProjectProgram").field("name", &self.name).field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("ProjectProgram")
+            .field("name", &self.name)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
     }
 }
 
 impl<'a> ProjectProgram<'a> {
     /// The development server, on `port` of 127.0.0.1, with a terminal so that a debugger has one.
-    pub fn web(tools: &'a Tools<'a>, mut container: Container, port: u16) -> Self {
+    pub(super) fn web(tools: &'a Tools<'a>, mut container: Container, port: u16) -> Self {
         container.tty = true;
         container.env("TERM", "xterm-256color");
         Self { tools, name: "web".to_owned(), role: Role::Web, container, port: Some(port), answer: None }
     }
 
     /// A process beside it. It has a terminal as well: a debugger in a task is a debugger.
-    pub fn beside(tools: &'a Tools<'a>, name: String, role: Role, mut container: Container) -> Self {
+    pub(super) fn beside(tools: &'a Tools<'a>, name: String, role: Role, mut container: Container) -> Self {
         container.tty = true;
         container.env("TERM", "xterm-256color");
         Self { tools, name, role, container, port: None, answer: None }
@@ -71,8 +74,10 @@ impl Program for ProjectProgram<'_> {
         let Some(port) = self.port else { return Ok(true) };
         let answer = self.answer.get_or_insert_with(|| {
             let (sender, receiver) = mpsc::channel();
-            // Nobody waits for it any more when the program is gone.
-            std::thread::spawn(move || drop(sender.send(first_page(port))));
+            std::thread::spawn(move || {
+                // Nobody waits for it any more when the program is gone.
+                let _ = sender.send(first_page(port));
+            });
             receiver
         });
         match answer.recv_timeout(LOOK) {
@@ -105,7 +110,9 @@ fn first_page(port: u16) -> Option<u16> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
     stream.set_read_timeout(Some(PAGE)).ok()?;
-    let request = format!("GET / HTTP/1.1\r\nHost: localhost:{port}\r\nUser-Agent: djship\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: localhost:{port}\r\nUser-Agent: djship\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).ok()?;
     let mut start = [0; 12];
     stream.read_exact(&mut start).ok()?;

@@ -13,7 +13,12 @@ pub(super) const USER: RunUser = RunUser { uid: 999, gid: 999 };
 pub(super) const DATA: &str = "/data";
 
 /// A container for a server that calls itself `account`. `names` are further ones for `/etc/hosts`.
-pub(super) fn server(root: PathBuf, argv: Vec<String>, account: &str, names: &[(IpAddr, String)]) -> Container {
+pub(super) fn server(
+    root: PathBuf,
+    argv: Vec<String>,
+    account: &str,
+    names: &[(IpAddr, String)],
+) -> Container {
     let mut container = Container::new([root], argv);
     container.network = Network::Host;
     container.env("HOME", "/tmp").env("LANG", "C.UTF-8");
@@ -36,9 +41,7 @@ fn inhabit(container: &mut Container, account: &str) {
     container.unix_sockets = true;
     container.user = USER;
     let RunUser { uid, gid } = USER;
-    container.file(
-        "/etc/passwd",
-        format!("root:x:0:0::/root:/bin/sh\n{account}:x:{uid}:{gid}::/tmp:/bin/sh\n"),
-    );
+    container
+        .file("/etc/passwd", format!("root:x:0:0::/root:/bin/sh\n{account}:x:{uid}:{gid}::/tmp:/bin/sh\n"));
     container.file("/etc/group", format!("root:x:0:\n{account}:x:{gid}:\n"));
 }

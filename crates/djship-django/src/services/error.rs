@@ -39,7 +39,9 @@ pub enum ServiceError {
         holder: Option<Holder>,
     },
     /// The settings look for it on a port that is for root alone.
-    #[error("cannot start {service} on {address}: ports below {first} are privileged, and djship runs nothing as root")]
+    #[error(
+        "cannot start {service} on {address}: ports below {first} are privileged, and djship runs nothing as root"
+    )]
     Privileged {
         /// The service.
         service: String,
@@ -132,7 +134,10 @@ impl ServiceError {
     pub(super) fn volume(service: &str, error: VolumeError) -> Self {
         match error {
             VolumeError::Io { path, source }
-                if matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) =>
+                if matches!(
+                    source.kind(),
+                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+                ) =>
             {
                 Self::NoSpace { service: service.to_owned(), path }
             }

@@ -29,10 +29,8 @@ pub(super) struct Making<'a> {
 impl Making<'_> {
     /// A package of a root.
     pub(super) fn package<'r>(&self, root: &'r ServiceRoot, name: &str) -> Result<&'r Package, ServiceError> {
-        root.package(name).ok_or_else(|| ServiceError::Package {
-            service: self.name.to_owned(),
-            package: name.to_owned(),
-        })
+        root.package(name)
+            .ok_or_else(|| ServiceError::Package { service: self.name.to_owned(), package: name.to_owned() })
     }
 
     /// The container that the server runs in.
@@ -60,7 +58,12 @@ impl Making<'_> {
     }
 
     /// Has a program fill the folder of a new volume.
-    pub(super) fn fill(&self, volume: &Volume, folder: &Path, mut step: Container) -> Result<(), ServiceError> {
+    pub(super) fn fill(
+        &self,
+        volume: &Volume,
+        folder: &Path,
+        mut step: Container,
+    ) -> Result<(), ServiceError> {
         step.bind(folder, DATA);
         let running = start::holding(self.tools.engine, &step, &[volume.lock()])?;
         let finished = child::follow(self.tools, running)?;

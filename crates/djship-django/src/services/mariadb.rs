@@ -51,9 +51,8 @@ pub(super) fn prepare(making: &Making<'_>, planned: &PlannedServer) -> Result<Pr
     let package = making.package(&root, "mariadb-server-core")?;
     let series = series(package, 2);
     let accounts = accounts(making.name, planned)?;
-    let (volume, notes) = making.volume(&series, &package.to_string(), |volume, folder| {
-        initialise(making, &root, volume, folder)
-    })?;
+    let (volume, notes) = making
+        .volume(&series, &package.to_string(), |volume, folder| initialise(making, &root, volume, folder))?;
     let mut container = making.container(&root, arguments(making.listen), ADMINISTRATOR);
     container.bind(volume.data(), DATA);
     let service = Box::new(MariaDb {
@@ -66,7 +65,12 @@ pub(super) fn prepare(making: &Making<'_>, planned: &PlannedServer) -> Result<Pr
     Ok(Prepared { title: format!("MariaDB {series}"), container, volume: Some(volume), service, notes })
 }
 
-fn initialise(making: &Making<'_>, root: &ServiceRoot, volume: &Volume, folder: &Path) -> Result<(), ServiceError> {
+fn initialise(
+    making: &Making<'_>,
+    root: &ServiceRoot,
+    volume: &Volume,
+    folder: &Path,
+) -> Result<(), ServiceError> {
     let argv = ["/bin/sh", "-c", INITIALISE].map(str::to_owned);
     making.fill(volume, folder, container::step(root.fs(), argv.to_vec(), ADMINISTRATOR))
 }
@@ -127,8 +131,11 @@ impl MariaDb {
     fn settle(&mut self, inside: &Inside<'_>) -> Result<bool, ServiceError> {
         for account in &self.accounts {
             let user = literal(&account.user);
-            let exists = format!("select count(*) from mysql.global_priv where host = '%' and user = {user};");
-            let Some(said) = administer(inside, &exists)?.filter(|said| said.success) else { return Ok(false) };
+            let exists =
+                format!("select count(*) from mysql.global_priv where host = '%' and user = {user};");
+            let Some(said) = administer(inside, &exists)?.filter(|said| said.success) else {
+                return Ok(false);
+            };
             let existed = said.stdout.trim() != "0";
             let mut statements = statements(account);
             if !(existed && self.gets_in(inside, account)?) {
@@ -154,7 +161,16 @@ impl MariaDb {
         let (host, port) = (self.listen[0].ip().to_string(), self.listen[0].port().to_string());
         let [host, port, user] =
             [format!("--host={host}"), format!("--port={port}"), format!("--user={}", account.user)];
-        let argv = ["mariadb", "--no-defaults", "--protocol=tcp", "--batch", "--connect-timeout=5", &host, &port, &user];
+        let argv = [
+            "mariadb",
+            "--no-defaults",
+            "--protocol=tcp",
+            "--batch",
+            "--connect-timeout=5",
+            &host,
+            &port,
+            &user,
+        ];
         let password = account.password.as_deref().unwrap_or_default();
         let said = inside.run(&argv, &[("MYSQL_PWD", password)], "select 1;", QUERY)?;
         Ok(said.is_some_and(|said| said.success))
@@ -190,7 +206,9 @@ impl Service for MariaDb {
     fn command(&self, task: Task, database: Option<&str>) -> Option<(Vec<String>, Vec<(String, String)>)> {
         let database = database.or_else(|| self.accounts.first()?.databases.first().map(String::as_str));
         let program: &[&str] = match task {
-            Task::Dump => &["mariadb-dump", "--no-defaults", "--single-transaction", "--routines", "--triggers"],
+            Task::Dump => {
+                &["mariadb-dump", "--no-defaults", "--single-transaction", "--routines", "--triggers"]
+            }
             Task::Shell | Task::Restore | Task::Script => &["mariadb", "--no-defaults"],
         };
         let further = [SOCKET, "--user=mysql", "--default-character-set=utf8mb4"];
@@ -210,7 +228,13 @@ fn greets(address: SocketAddr) -> bool {
 
 fn administer(inside: &Inside<'_>, statements: &str) -> Result<Option<Said>, ServiceError> {
     let argv = [
-        "mariadb", "--no-defaults", "--batch", "--skip-column-names", "--default-character-set=utf8mb4", SOCKET, "--user=mysql",
+        "mariadb",
+        "--no-defaults",
+        "--batch",
+        "--skip-column-names",
+        "--default-character-set=utf8mb4",
+        SOCKET,
+        "--user=mysql",
     ];
     inside.run(&argv, &[], statements, SETTLE)
 }
@@ -224,9 +248,10 @@ fn places(account: &Account) -> impl Iterator<Item = String> {
 
 /// What makes databases and accounts that are not there; accounts may do everything, as tests make databases of their own.
 fn statements(account: &Account) -> Vec<String> {
-    let databases = account.databases.iter().map(|name| {
-        format!("create database if not exists {} character set utf8mb4;", identifier(name))
-    });
+    let databases = account
+        .databases
+        .iter()
+        .map(|name| format!("create database if not exists {} character set utf8mb4;", identifier(name)));
     let places = places(account).flat_map(|place| {
         [
             format!("create user if not exists {place};"),
@@ -264,7 +289,11 @@ mod tests {
 
     #[test]
     fn the_administrator_keeps_the_way_in() {
-        let account = |user: &str| Account { user: user.to_owned(), password: Some("x".to_owned()), databases: Vec::new() };
+        let account = |user: &str| Account {
+            user: user.to_owned(),
+            password: Some("x".to_owned()),
+            databases: Vec::new(),
+        };
         assert_eq!(passwords(&account("mysql")), ["alter user 'mysql'@'%' identified by 'x';"]);
         assert_eq!(passwords(&account("root")).len(), 2);
     }

@@ -21,7 +21,8 @@ const CHECK: Duration = Duration::from_secs(5);
 pub(super) fn prepare(making: &Making<'_>, own: &OwnService) -> Result<Prepared, ServiceError> {
     let root = making.roots.own_service(&own.packages)?;
     let first = own.packages.first().and_then(|name| root.package(name));
-    let title = first.map_or_else(|| own.name.clone(), |package| format!("{} {}", own.name, series(package, 2)));
+    let title =
+        first.map_or_else(|| own.name.clone(), |package| format!("{} {}", own.name, series(package, 2)));
     let filled = Filled {
         address: making.place.address.to_string(),
         port: own.port.map(|port| port.to_string()).unwrap_or_default(),
@@ -94,6 +95,9 @@ mod tests {
     #[test]
     fn words_are_filled_in() {
         let filled = Filled { address: "127.70.1.2".into(), port: "9000".into(), data: "/srv/data".into() };
-        assert_eq!(filled.one("--listen={address}:{port} {data} {other}"), "--listen=127.70.1.2:9000 /srv/data {other}");
+        assert_eq!(
+            filled.one("--listen={address}:{port} {data} {other}"),
+            "--listen=127.70.1.2:9000 /srv/data {other}"
+        );
     }
 }

@@ -66,14 +66,19 @@ fn account(wanted: &Wanted) -> Account {
     Account {
         user: wanted.account(GUEST).to_owned(),
         password: wanted.secret().unwrap_or(GUEST).to_owned(),
-        virtual_host: wanted.virtual_host.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| "/".to_owned()),
+        virtual_host: wanted
+            .virtual_host
+            .clone()
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "/".to_owned()),
     }
 }
 
 fn configuration(addresses: &[SocketAddr]) -> String {
-    let listeners = addresses.iter().enumerate().map(|(at, address)| {
-        format!("listeners.tcp.{} = {}:{}\n", at + 1, address.ip(), address.port())
-    });
+    let listeners = addresses
+        .iter()
+        .enumerate()
+        .map(|(at, address)| format!("listeners.tcp.{} = {}:{}\n", at + 1, address.ip(), address.port()));
     let listeners: String = listeners.collect();
     format!(
         "{listeners}loopback_users = none\nlog.console = true\nlog.console.level = warning\nlog.file = false\n\
@@ -83,7 +88,8 @@ fn configuration(addresses: &[SocketAddr]) -> String {
 
 /// What the server makes of the settings at each start: nothing else that it has is changed.
 fn definitions(accounts: &[Account]) -> serde_json::Value {
-    let mut vhosts: Vec<&str> = accounts.iter().map(|account| account.virtual_host.as_str()).chain(["/"]).collect();
+    let mut vhosts: Vec<&str> =
+        accounts.iter().map(|account| account.virtual_host.as_str()).chain(["/"]).collect();
     vhosts.sort_unstable();
     vhosts.dedup();
     let mut users: Vec<(&str, &str)> = Vec::new();
@@ -114,7 +120,9 @@ struct RabbitMq {
 
 impl Service for RabbitMq {
     fn look(&mut self, _: &Inside<'_>) -> Result<bool, ServiceError> {
-        let accounts = |address: &SocketAddr| self.accounts.iter().all(|account| amqp::open(*address, account).is_some());
+        let accounts = |address: &SocketAddr| {
+            self.accounts.iter().all(|account| amqp::open(*address, account).is_some())
+        };
         Ok(self.listen.iter().all(accounts))
     }
 

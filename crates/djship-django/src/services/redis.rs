@@ -78,7 +78,9 @@ fn configuration(addresses: &[SocketAddr], lasting: bool, accounts: &[Account]) 
         let passwords: String = match passwords.as_slice() {
             [] => " nopass".to_owned(),
             // As digests: nothing has to be quoted then.
-            all => all.iter().map(|password| format!(" #{}", Digest::of(password.as_bytes()).hex())).collect(),
+            all => {
+                all.iter().map(|password| format!(" #{}", Digest::of(password.as_bytes()).hex())).collect()
+            }
         };
         text.push_str(&format!("user {user} reset on{passwords} ~* &* +@all\n"));
     }
@@ -135,7 +137,9 @@ impl Service for Redis {
         let (user, password) = self.account();
         let address = self.listen[0];
         let (host, port) = (address.ip().to_string(), address.port().to_string());
-        let mut argv = ["redis-cli", "-h", &host, "-p", &port, "-n", database.unwrap_or("0")].map(str::to_owned).to_vec();
+        let mut argv = ["redis-cli", "-h", &host, "-p", &port, "-n", database.unwrap_or("0")]
+            .map(str::to_owned)
+            .to_vec();
         if let Some(user) = user {
             argv.extend(["--user".to_owned(), user.to_owned()]);
         }
@@ -184,7 +188,9 @@ mod tests {
     fn addresses_and_what_is_kept() {
         let addresses = ["127.70.1.2:6380".parse().unwrap(), "127.0.0.1:6380".parse().unwrap()];
         let text = configuration(&addresses, true, &[]);
-        assert!(text.starts_with("bind 127.70.1.2 127.0.0.1\nport 6380\n") && text.contains("\nappendonly yes\n"));
+        assert!(
+            text.starts_with("bind 127.70.1.2 127.0.0.1\nport 6380\n") && text.contains("\nappendonly yes\n")
+        );
         assert!(!configuration(&addresses, false, &[]).contains(DATA));
     }
 

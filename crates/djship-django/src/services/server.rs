@@ -110,7 +110,10 @@ pub struct Server<'a> {
 impl fmt::Debug for Server<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the container: its files and variables hold passwords.
-        f.debug_struct("Server").field("name", &self.name).field("listen", &self.listen).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("name", &self.name)
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
     }
 }
 

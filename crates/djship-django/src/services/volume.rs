@@ -100,7 +100,12 @@ impl Volume {
         if !path.join(DATA).exists()
             && let Some((found, path)) = other_major(volumes, service, major)
         {
-            return Err(VolumeError::OtherMajor { service: service.to_owned(), found, wanted: major.to_owned(), path });
+            return Err(VolumeError::OtherMajor {
+                service: service.to_owned(),
+                found,
+                wanted: major.to_owned(),
+                path,
+            });
         }
         let lock = volume_lock::take(&path)?;
         // Of somebody who was killed while making it.
@@ -133,7 +138,10 @@ impl Volume {
     }
 
     /// Has `make` fill an empty folder, which then becomes the data: all of it, or nothing.
-    pub(super) fn fill<E: From<VolumeError>>(&self, make: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+    pub(super) fn fill<E: From<VolumeError>>(
+        &self,
+        make: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<(), E> {
         let new = self.path.join(NEW);
         self.make_folder(&new).map_err(VolumeError::io(&self.path))?;
         make(&new)?;
@@ -155,7 +163,8 @@ impl Volume {
             return Ok(());
         }
         let text = serde_json::to_vec(&record).map_err(io::Error::from);
-        text.and_then(|text| atomic::write(&self.path.join(RECORD), &text)).map_err(VolumeError::io(&self.path))
+        text.and_then(|text| atomic::write(&self.path.join(RECORD), &text))
+            .map_err(VolumeError::io(&self.path))
     }
 
     fn make_folder(&self, folder: &Path) -> io::Result<()> {
@@ -194,9 +203,10 @@ fn hand_over(owner: Option<HostOwner>, folder: &Path) -> io::Result<()> {
         }
         found.push(path);
     }
-    found.iter().rev().try_for_each(|path| {
-        fs_err::os::unix::fs::lchown(path, Some(owner.uid), Some(owner.gid))
-    })
+    found
+        .iter()
+        .rev()
+        .try_for_each(|path| fs_err::os::unix::fs::lchown(path, Some(owner.uid), Some(owner.gid)))
 }
 
 /// All volumes below a folder, sorted by name.
@@ -260,7 +270,8 @@ fn other_major(volumes: &Path, service: &str, major: &str) -> Option<(String, Pa
     folders(volumes).ok()?.into_iter().find_map(|path| {
         let name = path.file_name()?.to_str()?;
         let (found, version) = name.rsplit_once('-')?;
-        (found == service && version != major && path.join(DATA).is_dir()).then(|| (version.to_owned(), path.clone()))
+        (found == service && version != major && path.join(DATA).is_dir())
+            .then(|| (version.to_owned(), path.clone()))
     })
 }
 
@@ -310,7 +321,9 @@ mod tests {
         fs_err::create_dir_all(dir.path().join("postgres-5433-16/data")).unwrap();
         open(dir.path(), "17").unwrap();
         fs_err::create_dir_all(dir.path().join("postgres-16/data")).unwrap();
-        let Err(VolumeError::OtherMajor { found, wanted, path, .. }) = open(dir.path(), "17") else { panic!() };
+        let Err(VolumeError::OtherMajor { found, wanted, path, .. }) = open(dir.path(), "17") else {
+            panic!()
+        };
         assert_eq!((found.as_str(), wanted.as_str()), ("16", "17"));
         assert_eq!(path, dir.path().join("postgres-16"));
         // Both are there: somebody has moved over, and keeps the old one.
@@ -328,8 +341,11 @@ mod tests {
         let volume = open(&volumes, "17").unwrap();
         volume.fill(|_| Ok::<_, VolumeError>(())).unwrap();
         volume.record("postgres", "17", "postgresql-17 17.6-0+deb13u1").unwrap();
-        let names: Vec<String> =
-            list(&volumes).unwrap().into_iter().map(|(_, record)| format!("{} {}", record.service, record.major)).collect();
+        let names: Vec<String> = list(&volumes)
+            .unwrap()
+            .into_iter()
+            .map(|(_, record)| format!("{} {}", record.service, record.major))
+            .collect();
         assert_eq!(names, ["postgres 17", "rabbitmq 4.0"]);
         assert!(matches!(remove_all(&volumes), Err(VolumeError::InUse { .. })));
         assert!(volume.data().exists() && volumes.join("rabbitmq-4.0/data").exists());

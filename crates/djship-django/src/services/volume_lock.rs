@@ -72,7 +72,10 @@ pub(super) fn take(path: &Path) -> Result<VolumeLock, VolumeError> {
         // Of somebody who took it a moment ago the name is not there yet; it is found the next time.
         let lives = holder.as_ref().is_some_and(Holder::is_alive);
         if lives || Instant::now() > deadline {
-            return Err(VolumeError::InUse { path: path.to_owned(), process: holder.map(|holder| holder.process) });
+            return Err(VolumeError::InUse {
+                path: path.to_owned(),
+                process: holder.map(|holder| holder.process),
+            });
         }
         // Nothing tells when a lock becomes free that others may take as well.
         std::thread::sleep(Duration::from_millis(20));
@@ -148,7 +151,8 @@ mod tests {
         let path = dir.path().join("postgres-17");
         let lock = take(&path).unwrap();
         // As if this process had been killed, and something that it started still had the file open.
-        fs_err::write(path.join(FILE), br#"{"process": 1, "started": 18446744073709551615, "since": 0}"#).unwrap();
+        fs_err::write(path.join(FILE), br#"{"process": 1, "started": 18446744073709551615, "since": 0}"#)
+            .unwrap();
         let waiting = std::thread::spawn({
             let path = path.clone();
             move || take(&path).map(drop)

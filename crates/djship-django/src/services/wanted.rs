@@ -128,7 +128,11 @@ pub fn aliases(wanted: &Wanted) -> Vec<String> {
     let mut names: Vec<String> = wanted.kind.names().iter().map(|name| (*name).to_owned()).collect();
     let host = wanted.host.as_str();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if host.bytes().all(plain) && !host.is_empty() && host != "localhost" && !names.iter().any(|name| name == host) {
+    if host.bytes().all(plain)
+        && !host.is_empty()
+        && host != "localhost"
+        && !names.iter().any(|name| name == host)
+    {
         names.insert(0, host.to_owned());
     }
     names
@@ -167,7 +171,8 @@ impl PlannedServer {
         }
         for at in 0..servers.len() {
             let program = servers[at].kind.program();
-            let ports: Vec<u16> = servers.iter().filter(|one| one.kind.program() == program).map(|one| one.port).collect();
+            let ports: Vec<u16> =
+                servers.iter().filter(|one| one.kind.program() == program).map(|one| one.port).collect();
             // The usual one keeps the plain name, and with it its data, whatever comes beside it.
             let usual = servers[at].kind.port();
             let plain = if ports.contains(&usual) { usual } else { ports[0] };
@@ -242,7 +247,8 @@ mod tests {
 
     #[test]
     fn names_to_be_found_by() {
-        let host = |host: &str| aliases(&wanted(&format!(r#"{{"kind": "redis", "host": "{host}", "port": 1}}"#)));
+        let host =
+            |host: &str| aliases(&wanted(&format!(r#"{{"kind": "redis", "host": "{host}", "port": 1}}"#)));
         assert_eq!(host("redis"), ["redis", "valkey", "cache", "broker"]);
         assert_eq!(host("keys"), ["keys", "redis", "valkey", "cache", "broker"]);
         for address in ["127.0.0.1", "localhost", "::1", "a b", ""] {

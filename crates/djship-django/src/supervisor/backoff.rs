@@ -9,13 +9,13 @@ const WELL: Duration = Duration::from_mins(1);
 
 /// 1, 2, 4, 8, 16, 30, 30, ... seconds, and from the start again after a life of a minute.
 #[derive(Debug, Clone, Default)]
-pub struct Backoff {
+pub(super) struct Backoff {
     last: Option<Duration>,
 }
 
 impl Backoff {
     /// The wait after a life of this length.
-    pub fn after(&mut self, lived: Duration) -> Duration {
+    pub(super) fn after(&mut self, lived: Duration) -> Duration {
         let wait = match self.last {
             Some(last) if lived < WELL => (last * 2).min(LONGEST),
             _ => FIRST,
@@ -25,7 +25,7 @@ impl Backoff {
     }
 
     /// Begins again: something was done about the trouble.
-    pub fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.last = None;
     }
 }

@@ -63,7 +63,8 @@ impl Claim {
         for folder in [environment.run(), environment.home(), environment.logs()] {
             make_private(&folder)?;
         }
-        let log = Log::open(&environment.logs()).map_err(EnvironmentError::io("open", &environment.logs()))?;
+        let log =
+            Log::open(&environment.logs()).map_err(EnvironmentError::io("open", &environment.logs()))?;
         let state = State::new(environment.project(), process);
         let state = Arc::new(StateFile::create(environment.state_file(), state)?);
         Ok(Self { environment: environment.clone(), lock, state, log })
@@ -115,8 +116,8 @@ fn make_private(folder: &Path) -> Result<(), EnvironmentError> {
 
 fn lock(path: &Path) -> Result<OwnedFd, ClaimError> {
     let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let lock = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
-        .map_err(EnvironmentError::io("open", path))?;
+    let lock =
+        rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map_err(EnvironmentError::io("open", path))?;
     let since = Instant::now();
     loop {
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -201,7 +202,8 @@ mod tests {
 
     /// Another process that holds the lock as a supervisor does.
     fn other_holder(environment: &Environment) -> Child {
-        let script = "exec 9<>\"$1\"; flock 9; set -- $(cat /proc/$$/stat); echo $$ ${22} >&9; echo locked; read _";
+        let script =
+            "exec 9<>\"$1\"; flock 9; set -- $(cat /proc/$$/stat); echo $$ ${22} >&9; echo locked; read _";
         let mut child = Command::new("sh")
             .args(["-c", script, "sh"])
             .arg(environment.lock_file())
@@ -222,7 +224,9 @@ mod tests {
         let mode = |path: &Path| fs_err::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(place.environment.folder()), 0o700);
         let own = rustix::process::getpid().as_raw_pid();
-        assert!(matches!(place.environment.claim(), Err(ClaimError::Running { pid: Some(pid) }) if pid == own));
+        assert!(
+            matches!(place.environment.claim(), Err(ClaimError::Running { pid: Some(pid) }) if pid == own)
+        );
         claim.update(|state| state.url = Some("http://localhost:8000".to_owned())).unwrap();
         let state = place.environment.running().unwrap().unwrap();
         assert_eq!(state.url.as_deref(), Some("http://localhost:8000"));
@@ -246,7 +250,9 @@ mod tests {
         drop(place.environment.claim().unwrap());
         let mut child = other_holder(&place.environment);
         let pid = i32::try_from(child.id()).unwrap();
-        assert!(matches!(place.environment.claim(), Err(ClaimError::Running { pid: Some(found) }) if found == pid));
+        assert!(
+            matches!(place.environment.claim(), Err(ClaimError::Running { pid: Some(found) }) if found == pid)
+        );
         assert!(place.environment.is_running().unwrap());
         // It holds the lock and never says what it is.
         assert!(matches!(place.environment.running(), Err(EnvironmentError::Silent { .. })));

@@ -155,11 +155,7 @@ fn say(mut client: &UnixStream, answer: &Answer) -> io::Result<()> {
 }
 
 /// Types what comes in frames, until the end of the stream.
-fn take_keys(
-    reader: &mut impl io::Read,
-    program: &str,
-    terminals: &Terminals,
-) -> io::Result<()> {
+fn take_keys(reader: &mut impl io::Read, program: &str, terminals: &Terminals) -> io::Result<()> {
     loop {
         let mut head = [0; 3];
         match reader.read_exact(&mut head) {

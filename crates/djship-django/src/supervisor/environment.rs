@@ -217,9 +217,7 @@ impl Environment {
             lock => lock.map_err(failed("open"))?,
         };
         // Shared, so that readers do not see each other.
-        match rustix::io::retry_on_intr(|| {
-            rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared)
-        }) {
+        match rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared)) {
             Ok(()) => Ok(None),
             Err(Errno::WOULDBLOCK) => {
                 Ok(Some(Holder { process: read_holder(&lock).map_err(EnvironmentError::io("read", &path))? }))

@@ -19,9 +19,9 @@ pub(super) const CURRENT: &str = "current";
 /// What was written to before.
 pub(super) const PREVIOUS: &str = "previous";
 /// How large each of the two files may become, in bytes.
-pub const LARGEST_FILE: u64 = 8 << 20;
+pub(super) const LARGEST_FILE: u64 = 8 << 20;
 /// How many lines of a program are kept for errors.
-pub const KEPT_LINES: usize = 50;
+pub(super) const KEPT_LINES: usize = 50;
 
 /// Writes to the log. Clones write to the same one.
 #[derive(Debug, Clone)]
@@ -55,12 +55,7 @@ impl Log {
     }
 
     /// Adds one line, and does something else before any other line is added, in the same order therefore.
-    pub(super) fn append_and<T>(
-        &self,
-        name: &str,
-        text: &str,
-        also: impl FnOnce(io::Result<()>) -> T,
-    ) -> T {
+    pub(super) fn append_and<T>(&self, name: &str, text: &str, also: impl FnOnce(io::Result<()>) -> T) -> T {
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let written = writer.append(name, text);
         also(written)
@@ -162,7 +157,9 @@ mod tests {
         // A line larger than a file is a file.
         log.append("web", &"x".repeat(2000)).unwrap();
         log.append("web", "after").unwrap();
-        assert!(read(folder.path(), PREVIOUS).len() > 2000 && read(folder.path(), CURRENT).ends_with("after\n"));
+        assert!(
+            read(folder.path(), PREVIOUS).len() > 2000 && read(folder.path(), CURRENT).ends_with("after\n")
+        );
     }
 
     #[test]
@@ -171,7 +168,10 @@ mod tests {
         fs_err::write(folder.path().join(CURRENT), "2026-11-25T04:30:12.123Z web GET").unwrap();
         Log::open(folder.path()).unwrap().append("web", "next").unwrap();
         let text = read(folder.path(), CURRENT);
-        assert!(text.lines().count() == 2 && text.starts_with("2026-11-25T04:30:12.123Z web GET\n"), "{text}");
+        assert!(
+            text.lines().count() == 2 && text.starts_with("2026-11-25T04:30:12.123Z web GET\n"),
+            "{text}"
+        );
     }
 
     #[test]

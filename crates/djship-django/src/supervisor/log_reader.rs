@@ -51,10 +51,7 @@ pub struct LogReader {
 
 impl LogReader {
     /// Reads the log in `folder`, whole or of some programs only, from its beginning. It need not exist yet.
-    pub fn open<P: Into<String>>(
-        folder: &Path,
-        programs: impl IntoIterator<Item = P>,
-    ) -> io::Result<Self> {
+    pub fn open<P: Into<String>>(folder: &Path, programs: impl IntoIterator<Item = P>) -> io::Result<Self> {
         let mut reader = Self {
             folder: folder.to_owned(),
             programs: programs.into_iter().map(Into::into).collect(),
@@ -96,10 +93,7 @@ impl LogReader {
     }
 
     /// Reads up to the present end.
-    fn read(
-        &mut self,
-        each: &mut dyn FnMut(LogLine) -> ControlFlow<()>,
-    ) -> io::Result<ControlFlow<()>> {
+    fn read(&mut self, each: &mut dyn FnMut(LogLine) -> ControlFlow<()>) -> io::Result<ControlFlow<()>> {
         loop {
             if self.file.is_none() {
                 self.file = self.next_file()?;

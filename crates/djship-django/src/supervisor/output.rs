@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::lines::{Controls, LineBuffer, Piece, SILENCE};
+use super::lines::{LineBuffer, Piece, SILENCE};
 use super::log::{Log, Tail};
 use super::observer::{Event, Observer};
 use super::program::Role;
@@ -38,14 +38,15 @@ impl Sink {
     }
 
     fn read(&self, from: &OwnedFd, also: impl Fn(&[u8])) {
-        let mut buffer = LineBuffer::new(Controls::Colours);
+        let mut buffer = LineBuffer::new();
         let mut bytes = vec![0_u8; 16 << 10];
         loop {
-            if buffer.is_unfinished() && !is_readable_soon(from) {
-                if let Some(prompt) = buffer.silence() {
-                    self.say(&prompt);
-                }
-                // Waits for more without a limit.
+            // After the prompt it waits for more without a limit.
+            if buffer.is_unfinished()
+                && !is_readable_soon(from)
+                && let Some(prompt) = buffer.silence()
+            {
+                self.say(&prompt);
             }
             match rustix::io::read(from, &mut bytes) {
                 // A terminal whose program is gone says EIO.

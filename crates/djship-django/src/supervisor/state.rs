@@ -217,7 +217,8 @@ mod tests {
         fs_err::remove_file(&path).unwrap();
         file.update(|state| state.phase = Phase::Starting).unwrap();
         assert_eq!(load(&path).unwrap(), None);
-        file.update(|state| state.facts = serde_json::json!({"python": "/app/.cache/venv/bin/python"})).unwrap();
+        file.update(|state| state.facts = serde_json::json!({"python": "/app/.cache/venv/bin/python"}))
+            .unwrap();
         assert_eq!(load(&path).unwrap(), Some(file.current()));
     }
 

@@ -4,24 +4,26 @@ use std::collections::VecDeque;
 use std::io::Read as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, PoisonError};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use djship_engine::{Container, ExitStatus};
+use djship_engine::Container;
 
 use super::claim::Claim;
 use super::control::{self, Listening};
+use super::debugging::Debugging;
+use super::failure::{StartFailed, WhyNot};
 use super::kept::{Connections, Kept};
 use super::observer::{Because, Event, Observer};
-use super::program::{Program, ProgramError, Role};
-use super::state::{Phase, ProgramCondition, StateFile};
+use super::program::{Program, Role};
+use super::state::{Phase, StateFile};
 use super::terminals::Terminals;
 use super::watch::{self, Changes, Means};
 
 /// How often a program that starts is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 /// How long the loop sleeps when nothing happens.
 const CALM: Duration = Duration::from_mins(1);
 
@@ -49,58 +51,15 @@ pub enum End {
     Interrupted,
 }
 
-/// A program that did not come up.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot start `{program}`{}", why.in_short())]
-pub struct StartFailed {
-    /// Its name.
-    pub program: String,
-    /// What it is.
-    pub role: Role,
-    /// The last lines that it printed.
-    pub output: Vec<String>,
-    /// Why.
-    #[source]
-    pub why: WhyNot,
-}
-
-/// Why a program did not come up.
-#[derive(Debug, thiserror::Error)]
-pub enum WhyNot {
-    /// It ended.
-    #[error("it has ended: {0}")]
-    Ended(ExitStatus),
-    /// It does not serve.
-    #[error("it does not serve after {} s", .0.as_secs())]
-    Silent(Duration),
-    /// It could not be started or looked at.
-    #[error(transparent)]
-    Error(ProgramError),
-    /// Everything is to be ended.
-    #[error("it was interrupted")]
-    Interrupted,
-}
-
-impl WhyNot {
-    fn in_short(&self) -> String {
-        match self {
-            Self::Ended(status) => format!(": it has ended ({status})"),
-            Self::Silent(_) => ": it does not serve".to_owned(),
-            Self::Error(_) => String::new(),
-            Self::Interrupted => ": interrupted".to_owned(),
-        }
-    }
-}
-
 /// Keeps programs running.
 pub struct Supervisor<'a> {
-    connections: Connections,
+    pub(super) connections: Connections,
     state: Arc<StateFile>,
-    messages: Receiver<Message>,
-    kept: Vec<Kept<'a>>,
-    generation: u64,
-    changes: VecDeque<Changes>,
-    end: Option<End>,
+    pub(super) messages: Receiver<Message>,
+    pub(super) kept: Vec<Kept<'a>>,
+    pub(super) generation: u64,
+    pub(super) changes: VecDeque<Changes>,
+    pub(super) end: Option<End>,
     ending: Arc<AtomicBool>,
     debugging: Arc<Debugging>,
     _listening: Listening,
@@ -109,36 +68,6 @@ pub struct Supervisor<'a> {
 impl std::fmt::Debug for Supervisor<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Supervisor").field("programs", &self.kept.len()).finish_non_exhaustive()
-    }
-}
-
-/// Passes everything on, and remembers who waits in a debugger.
-struct Debugging {
-    observer: Arc<dyn Observer>,
-    program: std::sync::Mutex<Option<String>>,
-}
-
-impl Observer for Debugging {
-    fn line(&self, program: &str, role: Role, text: &str, prompt: bool) {
-        if !prompt {
-            let mut waiting = self.program.lock().unwrap_or_else(PoisonError::into_inner);
-            if waiting.as_deref() == Some(program) {
-                *waiting = None;
-            }
-        }
-        self.observer.line(program, role, text, prompt);
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        if let Event::Debugger { program } = event {
-            let mut waiting = self.program.lock().unwrap_or_else(PoisonError::into_inner);
-            // Said once for each time that it stops.
-            if waiting.as_deref() == Some(program) {
-                return;
-            }
-            *waiting = Some((*program).to_owned());
-        }
-        self.observer.event(event);
     }
 }
 
@@ -154,30 +83,11 @@ impl<'a> Supervisor<'a> {
         let (sender, messages) = mpsc::channel();
         let terminals = Terminals::default();
         let folder = claim.environment().folder();
-        let (asked, own) = mpsc::channel();
-        let listening = control::serve(folder, terminals.clone(), asked)?;
-        let (flag, to_loop) = (Arc::clone(&ending), sender.clone());
-        std::thread::spawn(move || {
-            for message in own {
-                if matches!(message, Message::Stop) {
-                    flag.store(true, Ordering::SeqCst);
-                }
-                if to_loop.send(message).is_err() {
-                    return;
-                }
-            }
-        });
-        if let Some(mut interrupts) = interrupts {
-            let (flag, to_loop) = (Arc::clone(&ending), sender.clone());
-            std::thread::spawn(move || {
-                let mut byte = [0];
-                while interrupts.read(&mut byte).is_ok_and(|length| length == 1) {
-                    flag.store(true, Ordering::SeqCst);
-                    let _ = to_loop.send(Message::Interrupt);
-                }
-            });
+        let listening = control::serve(folder, terminals.clone(), asked_for_end(&sender, &ending))?;
+        if let Some(interrupts) = interrupts {
+            pass_on(interrupts, sender.clone(), Arc::clone(&ending));
         }
-        let debugging = Arc::new(Debugging { observer, program: std::sync::Mutex::default() });
+        let debugging = Arc::new(Debugging::before(observer));
         let observer: Arc<dyn Observer> = Arc::<Debugging>::clone(&debugging);
         let connections = Connections { log: claim.log().clone(), observer, terminals, loop_: sender };
         Ok(Self {
@@ -197,7 +107,9 @@ impl<'a> Supervisor<'a> {
     /// Tells [`Supervisor::supervise`] of changes below `folder` from now on.
     pub fn watch(&mut self, folder: &Path) -> Result<(), notify::Error> {
         let loop_ = self.connections.loop_.clone();
-        if watch::watch(folder, move |changes| loop_.send(Message::Changed(changes)).is_ok())? == Means::Polling {
+        if watch::watch(folder, move |changes| loop_.send(Message::Changed(changes)).is_ok())?
+            == Means::Polling
+        {
             self.connections.observer.event(&Event::Polling);
         }
         Ok(())
@@ -213,7 +125,7 @@ impl<'a> Supervisor<'a> {
             match kept.start(&self.connections, self.generation) {
                 Ok(()) => self.kept.push(kept),
                 Err(error) => {
-                    failed = Some(refuse(&kept, WhyNot::Error(error)));
+                    failed = Some(StartFailed::of(&kept, WhyNot::Error(error)));
                     break;
                 }
             }
@@ -222,7 +134,7 @@ impl<'a> Supervisor<'a> {
             failed = self.step(LOOK);
             if self.end.is_some() && failed.is_none() {
                 let kept = self.kept.iter().find(|kept| kept.first);
-                failed = kept.map(|kept| refuse(kept, WhyNot::Interrupted));
+                failed = kept.map(|kept| StartFailed::of(kept, WhyNot::Interrupted));
             }
         }
         let Some(failed) = failed else {
@@ -326,7 +238,9 @@ impl<'a> Supervisor<'a> {
                 .iter_mut()
                 .filter(|kept| (kept.program.role() == Role::Service) == services)
                 .collect();
-            going.iter_mut().for_each(|kept| kept.ask_to_end());
+            for kept in &mut going {
+                kept.ask_to_end();
+            }
             let since = Instant::now();
             while !going.is_empty() {
                 let hurry = std::iter::from_fn(|| self.messages.try_recv().ok())
@@ -361,121 +275,9 @@ impl<'a> Supervisor<'a> {
         self.kept.iter().map(|kept| (kept.name(), kept.program.container()))
     }
 
-    /// One turn of the loop: takes in what happened, for at most `limit`, and does what is due. A first start that failed
-    /// is returned.
-    fn step(&mut self, limit: Duration) -> Option<StartFailed> {
-        let starting = self.kept.iter().any(|kept| kept.condition == ProgramCondition::Starting);
-        let due = self.kept.iter().filter_map(|kept| kept.again_at).min();
-        let mut wait = if starting { limit.min(LOOK) } else { limit };
-        if let Some(due) = due {
-            wait = wait.min(due.saturating_duration_since(Instant::now()));
-        }
-        let mut failed = None;
-        match self.messages.recv_timeout(wait) {
-            Ok(message) => failed = self.take(message),
-            // The supervisor itself holds a sender.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-        }
-        for at in 0..self.kept.len() {
-            if self.kept[at].again_at.is_some_and(|due| due <= Instant::now()) {
-                self.kept[at].restarts += 1;
-                let because = Because::Backoff;
-                self.connections.observer.event(&Event::Restarting { program: self.kept[at].name(), because });
-                self.start_again(at);
-                self.save();
-            }
-        }
-        failed.or_else(|| self.look_at_starting())
-    }
-
-    fn take(&mut self, message: Message) -> Option<StartFailed> {
-        match message {
-            Message::Stop => self.end = self.end.or(Some(End::Asked)),
-            Message::Interrupt => self.end = self.end.or(Some(End::Interrupted)),
-            Message::Changed(changes) => self.changes.push_back(changes),
-            Message::Restart(name) => self.restart(&name, Because::Asked),
-            Message::Ended(generation) => {
-                let at = self.kept.iter().position(|kept| kept.generation == generation && kept.running.is_some())?;
-                return self.ended(at);
-            }
-        }
-        None
-    }
-
-    /// A program ended without being asked to.
-    fn ended(&mut self, at: usize) -> Option<StartFailed> {
-        let kept = &mut self.kept[at];
-        let status = kept.reap().unwrap_or(ExitStatus::Signal(9));
-        kept.condition = ProgramCondition::Waiting;
-        if kept.first {
-            return Some(refuse(kept, WhyNot::Ended(status)));
-        }
-        let again_in = kept.backoff.after(kept.started.elapsed());
-        kept.again_at = Some(Instant::now() + again_in);
-        let (program, role) = (kept.program.name(), kept.program.role());
-        self.connections.observer.event(&Event::Ended { program, role, status, again_in });
-        self.save();
-        None
-    }
-
-    /// A change in the project may have mended what had ended.
-    fn hurry(&mut self) {
-        for kept in self.kept.iter_mut().filter(|kept| kept.program.role() != Role::Service) {
-            if kept.again_at.is_some() {
-                kept.again_at = Some(Instant::now());
-                kept.backoff.reset();
-            }
-        }
-    }
-
-    fn start_again(&mut self, at: usize) {
-        self.generation += 1;
-        let kept = &mut self.kept[at];
-        if let Err(error) = kept.start(&self.connections, self.generation) {
-            kept.condition = ProgramCondition::Failed;
-            let again_in = kept.backoff.after(Duration::ZERO);
-            kept.again_at = Some(Instant::now() + again_in);
-            let program = kept.program.name();
-            self.connections.observer.event(&Event::NotStarted { program, error: &error, again_in });
-        }
-    }
-
-    fn look_at_starting(&mut self) -> Option<StartFailed> {
-        let mut failed = None;
-        let mut news = false;
-        for kept in self.kept.iter_mut().filter(|kept| kept.condition == ProgramCondition::Starting) {
-            let why = match kept.look() {
-                Ok(true) => {
-                    kept.condition = ProgramCondition::Ready;
-                    kept.first = false;
-                    news = true;
-                    let (program, role, after) = (kept.program.name(), kept.program.role(), kept.started.elapsed());
-                    self.connections.observer.event(&Event::Ready { program, role, after });
-                    continue;
-                }
-                Ok(false) if kept.first && kept.started.elapsed() > kept.program.patience() => {
-                    WhyNot::Silent(kept.program.patience())
-                }
-                Ok(false) => continue,
-                Err(error) => WhyNot::Error(error),
-            };
-            if kept.first {
-                failed = failed.or_else(|| Some(refuse(kept, why)));
-            } else {
-                // It runs; whether it serves is looked at again when it was started again.
-                kept.condition = ProgramCondition::Failed;
-                news = true;
-            }
-        }
-        if news {
-            self.save();
-        }
-        failed
-    }
-
     /// Writes down what runs. A disk that is full stops no program.
-    fn save(&self) {
-        let debugging = self.debugging.program.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    pub(super) fn save(&self) {
+        let debugging = self.debugging.waiting();
         let programs = self.kept.iter().map(|kept| kept.state(debugging.as_deref() == Some(kept.name())));
         let programs: Vec<_> = programs.collect();
         let _ = self.state.update(|state| state.programs = programs);
@@ -487,11 +289,32 @@ impl<'a> Supervisor<'a> {
     }
 }
 
-fn refuse(kept: &Kept<'_>, why: WhyNot) -> StartFailed {
-    StartFailed {
-        program: kept.name().to_owned(),
-        role: kept.program.role(),
-        output: kept.tail.lines(),
-        why,
-    }
+/// Where the control socket's requests go: into the loop, and a request for the end at once to whoever looks at `ending`.
+fn asked_for_end(loop_: &Sender<Message>, ending: &Arc<AtomicBool>) -> Sender<Message> {
+    let (asked, messages) = mpsc::channel();
+    let (loop_, ending) = (loop_.clone(), Arc::clone(ending));
+    std::thread::spawn(move || {
+        for message in messages {
+            if matches!(message, Message::Stop) {
+                ending.store(true, Ordering::SeqCst);
+            }
+            if loop_.send(message).is_err() {
+                return;
+            }
+        }
+    });
+    asked
+}
+
+/// The same for signals.
+fn pass_on(mut interrupts: UnixStream, loop_: Sender<Message>, ending: Arc<AtomicBool>) {
+    std::thread::spawn(move || {
+        let mut byte = [0];
+        while interrupts.read(&mut byte).is_ok_and(|length| length == 1) {
+            ending.store(true, Ordering::SeqCst);
+            if loop_.send(Message::Interrupt).is_err() {
+                return;
+            }
+        }
+    });
 }

@@ -19,8 +19,21 @@ const MOST_FOLDERS: usize = 20_000;
 
 /// Folders that no developer edits.
 const PASSING: &[&str] = &[
-    ".cache", ".direnv", ".eggs", ".git", ".hg", ".idea", ".mypy_cache", ".nox", ".pytest_cache", ".ruff_cache", ".svn",
-    ".tox", ".vscode", "__pycache__", "node_modules",
+    ".cache",
+    ".direnv",
+    ".eggs",
+    ".git",
+    ".hg",
+    ".idea",
+    ".mypy_cache",
+    ".nox",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".svn",
+    ".tox",
+    ".vscode",
+    "__pycache__",
+    "node_modules",
 ];
 
 /// What changed, absolute paths.
@@ -83,7 +96,9 @@ impl Watch {
             match self.watcher.watch(&folder, RecursiveMode::NonRecursive) {
                 Ok(()) => {}
                 // It is gone again, or none of ours.
-                Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound | notify::ErrorKind::Io(_)) => {
+                Err(error)
+                    if matches!(error.kind, notify::ErrorKind::PathNotFound | notify::ErrorKind::Io(_)) =>
+                {
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -211,7 +226,9 @@ mod tests {
             let mut all = BTreeSet::new();
             while !all.contains(Path::new(path)) {
                 let told = self.told.recv_timeout(SOON).unwrap();
-                all.extend(told.paths.iter().map(|path| path.strip_prefix(self.folder.path()).unwrap().to_owned()));
+                all.extend(
+                    told.paths.iter().map(|path| path.strip_prefix(self.folder.path()).unwrap().to_owned()),
+                );
             }
             all
         }
@@ -220,7 +237,8 @@ mod tests {
     #[test]
     fn only_what_is_edited_is_told() {
         let place = Place::new();
-        for path in [".git/index", "node_modules/x/a.js", "env/a.py", "site/a.py~", "site/__pycache__/a.pyc"] {
+        for path in [".git/index", "node_modules/x/a.js", "env/a.py", "site/a.py~", "site/__pycache__/a.pyc"]
+        {
             place.write(path);
         }
         place.write("site/a.py");
@@ -231,7 +249,8 @@ mod tests {
     fn a_file_that_is_replaced_and_a_new_folder_are_seen() {
         let place = Place::new();
         place.write("site/a.py.new4913");
-        fs_err::rename(place.folder.path().join("site/a.py.new4913"), place.folder.path().join("site/a.py")).unwrap();
+        fs_err::rename(place.folder.path().join("site/a.py.new4913"), place.folder.path().join("site/a.py"))
+            .unwrap();
         assert!(place.until("site/a.py").len() == 1);
         place.write("shop/migrations/0001_initial.py");
         place.until("shop/migrations/0001_initial.py");

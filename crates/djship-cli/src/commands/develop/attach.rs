@@ -18,7 +18,8 @@ pub(crate) fn run(program: &str) -> Result<i32, Report> {
     super::running(&environment)?;
     let (rows, columns) = own_size();
     let attached = attach(&environment, program, rows, columns).map_err(|error| refused(&error))?;
-    let failed = |error: std::io::Error| Report::new(Kind::Host, "the connection broke").line(error.to_string());
+    let failed =
+        |error: std::io::Error| Report::new(Kind::Host, "the connection broke").line(error.to_string());
     anstream::eprintln!("Connected with {program}; Ctrl-] ends the connection and leaves it running");
     let stdin = std::io::stdin();
     // Not a terminal: a script that types.

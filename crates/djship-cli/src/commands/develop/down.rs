@@ -63,7 +63,8 @@ fn stop(environment: &Environment) -> Result<bool, Report> {
 
 fn confirmed(volumes: &std::path::Path) -> Result<bool, Report> {
     let found = volume::list(volumes).map_err(|error| errors::volume(&error))?;
-    let names: Vec<_> = found.iter().map(|(path, _)| path.file_name().unwrap_or_default().to_string_lossy()).collect();
+    let names: Vec<_> =
+        found.iter().map(|(path, _)| path.file_name().unwrap_or_default().to_string_lossy()).collect();
     if !rustix::termios::isatty(rustix::stdio::stdin()) {
         return Err(Report::new(Kind::Usage, format!("cannot ask whether to remove {}", names.join(", ")))
             .hint("To remove it without a question: djship down --volumes --yes"));

@@ -17,8 +17,11 @@ pub(crate) fn run(cli: &Cli, args: &ExecArgs) -> Result<i32, Report> {
         access.programs.iter().find(|access| access.name == args.program),
     ) else {
         let names: Vec<_> = state.programs.iter().map(|program| program.name.as_str()).collect();
-        return Err(Report::new(Kind::User, format!("cannot run a command in `{}`: it does not run", args.program))
-            .line(format!("There are: {}", names.join(", "))));
+        return Err(Report::new(
+            Kind::User,
+            format!("cannot run a command in `{}`: it does not run", args.program),
+        )
+        .line(format!("There are: {}", names.join(", "))));
     };
     let workshop = Workshop::open(cli, Some(environment.project()), false)?;
     let mut exec = access.exec(args.command.iter().cloned());

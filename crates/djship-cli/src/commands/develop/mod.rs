@@ -50,15 +50,21 @@ pub(crate) fn running(environment: &Environment) -> Result<(State, Access), Repo
         return Err(not_running(environment));
     };
     let access = serde_json::from_value(state.facts.clone()).map_err(|_| {
-        Report::new(Kind::User, format!("cannot work in `{}` yet: it is still starting", environment.project().display()))
-            .hint("See how far it is: djship logs -f")
+        Report::new(
+            Kind::User,
+            format!("cannot work in `{}` yet: it is still starting", environment.project().display()),
+        )
+        .hint("See how far it is: djship logs -f")
     })?;
     Ok((state, access))
 }
 
 pub(crate) fn not_running(environment: &Environment) -> Report {
-    Report::new(Kind::User, format!("no development environment runs for `{}`", environment.project().display()))
-        .hint("Start it: djship up")
+    Report::new(
+        Kind::User,
+        format!("no development environment runs for `{}`", environment.project().display()),
+    )
+    .hint("Start it: djship up")
 }
 
 /// Whether this command has a terminal to lend.
@@ -68,7 +74,8 @@ pub(crate) fn has_terminal() -> bool {
 
 /// Connects a program with this command's streams until it ends.
 pub(crate) fn until_its_end(mut running: Running, terminal: bool) -> Result<i32, Report> {
-    let failed = |error: &(dyn std::error::Error + 'static)| Report::new(Kind::Host, error.to_string()).causes(error);
+    let failed =
+        |error: &(dyn std::error::Error + 'static)| Report::new(Kind::Host, error.to_string()).causes(error);
     let status: ExitStatus = if terminal {
         running.attach_terminal().map_err(|error| failed(&error))?
     } else {

@@ -9,7 +9,8 @@ pub(crate) fn run(args: &StatusArgs) -> Result<i32, Report> {
     let environment = super::environment(&args.path)?;
     let Some(state) = environment.running().map_err(|error| errors::environment(&error))? else {
         if args.json {
-            let document = serde_json::json!({"version": 1, "running": false, "project": environment.project()});
+            let document =
+                serde_json::json!({"version": 1, "running": false, "project": environment.project()});
             anstream::println!("{document}");
             return Ok(1);
         }
@@ -43,6 +44,8 @@ fn document(state: &State) -> serde_json::Value {
         "services": state.services,
         "interpreter": state.facts.get("interpreter"),
         "python": state.facts.get("python"),
+        "settings": state.facts.get("settings"),
+        "supplied": state.facts.get("supplied"),
     })
 }
 
@@ -70,7 +73,11 @@ fn show(state: &State) {
         } else {
             String::new()
         };
-        anstream::println!("  {:width$}  {:8}{what}{restarts}{debugging}", program.name, condition(program.condition));
+        anstream::println!(
+            "  {:width$}  {:8}{what}{restarts}{debugging}",
+            program.name,
+            condition(program.condition)
+        );
     }
     if let Some(interpreter) = state.facts.get("interpreter").and_then(serde_json::Value::as_str) {
         let python = state.facts.get("python").and_then(serde_json::Value::as_str).unwrap_or_default();

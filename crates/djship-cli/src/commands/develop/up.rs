@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use djship_django::develop::{Options, Session, UpError, Until};
+use djship_django::develop::{Options, Session, Until, UpError};
 use djship_django::supervisor::{ClaimError, End, Supervisor};
 
 use super::detach;
@@ -35,7 +35,8 @@ pub(crate) fn run(cli: &Cli, args: &UpArgs, console: &Console) -> Result<i32, Re
     let workshop = Workshop::open(cli, Some(&folder), args.refresh)?;
     let claim = environment.claim().map_err(|error| refused(&error))?;
     let stream = Arc::new(Stream::new(!detach::is_background()));
-    let (interrupts, given_up) = (interrupt::forward(console.has_services())?, Arc::new(AtomicBool::new(false)));
+    let (interrupts, given_up) =
+        (interrupt::forward(console.has_services())?, Arc::new(AtomicBool::new(false)));
     let tools = workshop.tools_until(console, &given_up);
     let supervisor = Supervisor::new(&claim, stream, Some(interrupts), Arc::clone(&given_up));
     let mut supervisor = supervisor.map_err(|error| {
@@ -106,7 +107,8 @@ fn announce(session: &Session<'_>, console: &Console, since: Instant) {
         console.line(&format!("{what}: {url}"));
     }
     if let Some(url) = session.url() {
-        let how = if detach::is_background() { "djship down stops everything" } else { "Ctrl-C stops everything" };
+        let how =
+            if detach::is_background() { "djship down stops everything" } else { "Ctrl-C stops everything" };
         console.result(&format!("Serving on {url} ({how})"));
     }
     console.line(&format!("Ready after {}", duration(since.elapsed())));

@@ -104,7 +104,12 @@ impl Accounts {
     }
 
     /// A query as a client sends it.
-    fn connect(&self, inside: &Inside<'_>, account: &Account, database: &str) -> Result<Option<Said>, ServiceError> {
+    fn connect(
+        &self,
+        inside: &Inside<'_>,
+        account: &Account,
+        database: &str,
+    ) -> Result<Option<Said>, ServiceError> {
         let env = [
             ("PGHOST", self.address.ip().to_string()),
             ("PGUSER", account.user.clone()),

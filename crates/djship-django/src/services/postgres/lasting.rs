@@ -23,7 +23,10 @@ use crate::supervisor::Ending;
 const WHO: &str = "/etc/djship/pg_hba.conf";
 
 /// Prepares PostgreSQL.
-pub(in crate::services) fn prepare(making: &Making<'_>, planned: &PlannedServer) -> Result<Prepared, ServiceError> {
+pub(in crate::services) fn prepare(
+    making: &Making<'_>,
+    planned: &PlannedServer,
+) -> Result<Prepared, ServiceError> {
     let codename = making.roots.codename();
     let set = match planned.kind {
         Kind::Postgis => sets::postgis(codename),
@@ -44,17 +47,28 @@ pub(in crate::services) fn prepare(making: &Making<'_>, planned: &PlannedServer)
     container.file(WHO, who(&accounts));
     let path = format!("{}:/usr/bin:/bin", programs.folder);
     let port = making.listen[0].port().to_string();
-    let database = accounts.first().and_then(|account| account.databases.first()).map_or(USER, String::as_str);
+    let database =
+        accounts.first().and_then(|account| account.databases.first()).map_or(USER, String::as_str);
     // For whoever enters: the superuser, on the settings' first database.
-    for (name, value) in
-        [("PATH", path.as_str()), ("PGHOST", SOCKETS), ("PGPORT", &port), ("PGUSER", USER), ("PGDATABASE", database)]
-    {
+    for (name, value) in [
+        ("PATH", path.as_str()),
+        ("PGHOST", SOCKETS),
+        ("PGPORT", &port),
+        ("PGUSER", USER),
+        ("PGDATABASE", database),
+    ] {
         container.env(name, value);
     }
     let with_postgis = if planned.kind == Kind::Postgis { " with PostGIS" } else { "" };
     let accounts = Accounts::new(making.name, making.listen[0], accounts);
     let service = Box::new(Lasting { listen: making.listen.to_vec(), data: volume.data(), accounts });
-    Ok(Prepared { title: format!("PostgreSQL {major}{with_postgis}"), container, volume: Some(volume), service, notes })
+    Ok(Prepared {
+        title: format!("PostgreSQL {major}{with_postgis}"),
+        container,
+        volume: Some(volume),
+        service,
+        notes,
+    })
 }
 
 fn initialise(
@@ -135,10 +149,18 @@ impl Service for Lasting {
         let words: &[&str] = match task {
             Task::Shell => &["psql"],
             Task::Dump => &["pg_dump", "--format=custom", "--no-owner", "--no-acl"],
-            Task::Restore => {
-                &["pg_restore", "--clean", "--if-exists", "--no-owner", "--no-acl", "--single-transaction", &named]
+            Task::Restore => &[
+                "pg_restore",
+                "--clean",
+                "--if-exists",
+                "--no-owner",
+                "--no-acl",
+                "--single-transaction",
+                &named,
+            ],
+            Task::Script => {
+                &["psql", "-X", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-"]
             }
-            Task::Script => &["psql", "-X", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-"],
         };
         let env = [
             ("PGUSER", first.user.as_str()),
