@@ -169,7 +169,7 @@ pub(crate) struct ExecArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  djship db                        psql on the project's database\n  \
-                        djship db dump before.sql\n  djship db restore before.sql")]
+                        djship db dump before.dump\n  djship db restore before.dump")]
 pub(crate) struct DbArgs {
     #[command(subcommand)]
     pub(crate) what: Option<DbCommand>,
@@ -177,12 +177,12 @@ pub(crate) struct DbArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DbCommand {
-    /// Write the database to a file, as SQL
+    /// Write the database to a file: PostgreSQL's own format, or SQL for MariaDB
     Dump {
         /// The file; `-` is standard output
         file: PathBuf,
     },
-    /// Replace the database by what a file of `djship db dump` holds
+    /// Replace the database by what a file of `djship db dump` holds, or run a file of SQL
     Restore {
         /// The file
         file: PathBuf,

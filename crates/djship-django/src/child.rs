@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use djship_engine::{Container, ExitStatus, Network, Running, StartError, Stdio, Streams, WaitError};
 
+use crate::hosts;
 use crate::tools::Tools;
 
 /// How many lines are kept of what a program prints.
@@ -72,6 +73,7 @@ pub(crate) fn step(
     ] {
         container.env(name, value);
     }
+    hosts::isolated(&mut container);
     container
 }
 

@@ -12,6 +12,7 @@ pub mod context;
 pub mod develop;
 pub mod facts;
 pub mod ground;
+mod hosts;
 pub mod image;
 mod kept;
 pub mod laid;

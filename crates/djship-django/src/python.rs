@@ -20,14 +20,23 @@ pub(crate) const RUNTIME: &[Source] = sources!(
 /// The settings probe.
 pub(crate) const PROBE: &[Source] = sources!(
     "probe":
-    "probe.py", "djship_probe/__init__.py", "djship_probe/attempts.py", "djship_probe/celery_app.py", "djship_probe/child.py", "djship_probe/choice.py", "djship_probe/connections.py", "djship_probe/develop.py", "djship_probe/development_report.py", "djship_probe/endpoints.py", "djship_probe/facts.py", "djship_probe/failure.py", "djship_probe/families.py", "djship_probe/feeds.py", "djship_probe/markers.py", "djship_probe/preload.py", "djship_probe/recording.py", "djship_probe/report.py", "djship_probe/service_urls.py", "djship_probe/services.py", "djship_probe/source.py", "djship_probe/supplies.py", "djship_probe/tries.py", "djship_probe/values.py", "djship_probe/watch.py",
+    "probe.py", "djship_probe/__init__.py", "djship_probe/attempts.py", "djship_probe/celery_app.py",
+    "djship_probe/child.py", "djship_probe/choice.py", "djship_probe/connections.py", "djship_probe/develop.py",
+    "djship_probe/development_report.py", "djship_probe/endpoints.py", "djship_probe/facts.py",
+    "djship_probe/failure.py", "djship_probe/families.py", "djship_probe/feeds.py", "djship_probe/markers.py",
+    "djship_probe/preload.py", "djship_probe/recording.py", "djship_probe/report.py",
+    "djship_probe/service_urls.py", "djship_probe/services.py", "djship_probe/source.py",
+    "djship_probe/supplies.py", "djship_probe/tries.py", "djship_probe/values.py", "djship_probe/watch.py",
 );
 
 /// Records what a step reads.
 pub(crate) const READS: &str = include_str!("../python/build/reads.py");
 
 /// Catches the mail that a project sends during development.
-pub(crate) const MAILBOX: &str = include_str!("../python/develop/mailbox.py");
+pub(crate) const MAILBOX: &[Source] = sources!(
+    "develop":
+    "mailbox.py", "mailbox_http.py", "mailbox_message.py", "mailbox_pages.py", "mailbox_smtp.py", "mailbox_store.py",
+);
 
 /// Steps of a build that go through `manage.py`.
 pub(crate) const BUILD: &[Source] =

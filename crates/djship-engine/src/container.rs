@@ -310,9 +310,11 @@ impl Container {
         self
     }
 
-    /// Adds a read-only file with the given content.
+    /// Adds a read-only file with the given content, or changes the one already asked for at that target.
     pub fn file(&mut self, target: impl Into<PathBuf>, content: impl Into<Vec<u8>>) -> &mut Self {
-        self.files.push(InlineFile { target: target.into(), content: content.into() });
+        let target = target.into();
+        self.files.retain(|other| other.target != target);
+        self.files.push(InlineFile { target, content: content.into() });
         self
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use djship_engine::{Container, Network};
 
 use super::index_settings::IndexSettings;
+use crate::hosts;
 use crate::tools::Tools;
 
 /// Gives a container the network, the host's certificates and the index settings.
@@ -20,10 +21,9 @@ pub(crate) fn online(container: &mut Container, tools: &Tools<'_>, settings: &In
     for folder in &settings.folders {
         container.bind_read_only(folder, folder);
     }
-    for file in ["/etc/resolv.conf", "/etc/hosts"] {
-        if Path::new(file).exists() {
-            container.bind_read_only(file, file);
-        }
+    hosts::of_the_host(container, &[]);
+    if Path::new("/etc/resolv.conf").exists() {
+        container.bind_read_only("/etc/resolv.conf", "/etc/resolv.conf");
     }
     if let Some(bundle) = &tools.host.ca_bundle {
         // As a file, so that the folder around it stays the root's own.

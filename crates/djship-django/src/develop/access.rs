@@ -51,10 +51,12 @@ pub struct DatabaseAccess {
     pub service: String,
     /// An interactive client on the project's database.
     pub shell: Command,
-    /// Writes the database to standard output, as SQL.
+    /// Writes the database to standard output.
     pub dump: Command,
-    /// Replaces the database by the SQL on standard input.
+    /// Puts in what `dump` wrote, read from standard input, in the place of what is there.
     pub restore: Command,
+    /// Runs a file of SQL statements, read from standard input, as one.
+    pub script: Command,
 }
 
 /// A program with its variables.
@@ -90,6 +92,7 @@ impl DatabaseAccess {
             shell: command(Task::Shell)?,
             dump: command(Task::Dump)?,
             restore: command(Task::Restore)?,
+            script: command(Task::Script)?,
         })
     }
 }

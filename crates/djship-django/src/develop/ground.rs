@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use djship_engine::{Container, Network, Stdio, Streams};
 
 use super::{Cache, Developer};
+use crate::hosts;
 use crate::project::Project;
 use crate::tools::Tools;
 
@@ -56,7 +57,7 @@ impl Ground<'_> {
         }
         container.bind(&self.home, self.developer.home());
         container.bind_read_only(&self.uv, "/opt/uv");
-        container.file("/etc/hosts", hosts(&self.hosts));
+        hosts::of_the_host(&mut container, &self.hosts);
         if Path::new("/etc/resolv.conf").exists() {
             container.bind_read_only("/etc/resolv.conf", "/etc/resolv.conf");
         }
@@ -105,16 +106,6 @@ impl Ground<'_> {
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
     }
-}
-
-/// The host's own names, and ours before them.
-fn hosts(further: &[(IpAddr, String)]) -> String {
-    let mut text: String = further.iter().map(|(address, name)| format!("{address}\t{name}\n")).collect();
-    match fs_err::read_to_string("/etc/hosts") {
-        Ok(own) => text.push_str(&own),
-        Err(_) => text.push_str("127.0.0.1\tlocalhost\n::1\tlocalhost\n"),
-    }
-    text
 }
 
 /// The project's name as a host name (RFC 1123): shells show it.

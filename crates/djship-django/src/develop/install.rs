@@ -7,13 +7,15 @@
 use std::path::{Path, PathBuf};
 
 use djship_engine::Container;
+use djship_store::{FileTree, TreePath};
 
 use super::{Cache, Developer};
 use crate::base::Roots;
 use crate::builder::index_settings::IndexSettings;
 use crate::builder::{BuilderError, InstallFailure, network, uv};
 use crate::child::{self, Finished};
-use crate::laid::Key;
+use crate::context::{elf, native};
+use crate::laid::{KeepError, Key};
 use crate::plan::development::{DevelopmentDependencies, Install};
 use crate::project::Project;
 use crate::project::requirements::normalise;
@@ -60,6 +62,8 @@ struct Record {
     compiled: bool,
     /// Normalised names.
     distributions: Vec<String>,
+    /// Debian packages of libraries that wheels take for granted.
+    libraries: Vec<String>,
 }
 
 /// Installs, or finds installed.
@@ -85,7 +89,11 @@ pub(super) fn install(
         if request.cache.linked("venv").is_some() { Because::InputsChanged } else { Because::First };
     let work = Workplace::open(tools, request, &settings, &uv, &sources)?;
     let compiled = work.install(roots, &venv)?;
-    let record = Record { compiled: compiled.is_some(), distributions: compiled.unwrap_or_default() };
+    let record = Record {
+        compiled: compiled.is_some(),
+        libraries: libraries(roots, request, &venv, compiled.as_deref())?,
+        distributions: compiled.unwrap_or_default(),
+    };
     let text = serde_json::to_vec(&record).map_err(std::io::Error::other)?;
     request.cache.write(&format!("{venv}/{RECORD}"), &text)?;
     request.cache.link("venv", &venv)?;
@@ -110,8 +118,31 @@ fn finish(
     names.extend(record.distributions.iter().cloned());
     names.sort();
     names.dedup();
-    let root = roots.development(&names, record.compiled, request.packages)?.fs();
+    let packages = [request.packages, &record.libraries].concat();
+    let root = roots.development(&names, record.compiled, &packages)?.fs();
     Ok(Installed { root, uv, key, distributions })
+}
+
+/// The Debian packages of libraries that wheels take for granted and the root does not have. What else is missing there,
+/// importing says.
+fn libraries(
+    roots: &Roots<'_>,
+    request: &Request<'_>,
+    venv: &str,
+    compiled: Option<&[String]>,
+) -> Result<Vec<String>, BuilderError> {
+    let root = match compiled {
+        Some(names) => roots.development(names, true, request.packages)?.tree,
+        None => roots.installer()?.tree.clone(),
+    };
+    let present = elf::system_libraries(&root);
+    let shared = |path: &TreePath, is_folder: bool| is_folder || path.file_name().contains(".so");
+    let tree = FileTree::scan_where(&request.cache.at(venv), shared).map_err(KeepError::from)?;
+    // A file that only looks like a library is none that anything needs.
+    let unmet = elf::unmet(&tree, "lib", &present).unwrap_or_default();
+    let assumed =
+        native::ASSUMED.iter().filter(|(soname, _)| unmet.iter().any(|need| need.soname == *soname));
+    Ok(assumed.map(|(_, package)| (*package).to_owned()).collect())
 }
 
 /// The text of every file that decides, as UTF-8 whatever its own encoding is.
@@ -130,7 +161,7 @@ fn key(
     settings: &IndexSettings,
     sources: &[(String, String)],
 ) -> String {
-    let mut key = Key::new("development environment, form 1").part(roots.interpreter().as_bytes());
+    let mut key = Key::new("development environment, form 2").part(roots.interpreter().as_bytes());
     key = key.part(python::UV).part(format!("{:?}", request.dependencies.install));
     for (name, text) in sources {
         key = key.part(name).part(text);

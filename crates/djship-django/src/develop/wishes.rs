@@ -48,7 +48,8 @@ impl Started {
 /// The services that the settings and the configuration come to.
 pub(super) fn wishes(description: &Description<'_>) -> Vec<Wish> {
     let config = &description.config.services;
-    let off = |name: &str| config.get(name).is_some_and(|entry| entry.value == Entry::Off);
+    // Switched off, or described by the project itself.
+    let off = |name: &str| config.contains_key(name);
     let found =
         PlannedServer::all(&description.facts.services).into_iter().filter(|server| !off(&server.name));
     let own = config.iter().filter_map(|(name, entry)| match &entry.value {

@@ -18,6 +18,7 @@ pub use volumes::{exist as has_volumes, remove as remove_volumes};
 
 use crate::application::layer::OPEN_FOLDERS;
 use crate::build::mounted;
+use crate::hosts;
 use crate::tools::Tools;
 
 /// How a container of an image is run.
@@ -173,7 +174,7 @@ pub fn container(tools: &Tools<'_>, image: &Runnable, options: &RunOptions) -> R
     for target in &options.tmpfs {
         container.tmpfs(target, 0o1777, None);
     }
-    container.file("/etc/hosts", hosts(&options.hosts));
+    hosts::of_the_host(&mut container, &options.hosts);
     if Path::new("/etc/resolv.conf").exists() {
         container.bind_read_only("/etc/resolv.conf", "/etc/resolv.conf");
     }
@@ -189,16 +190,6 @@ pub fn parse_user(text: &str) -> Result<RunUser, RunError> {
 
 fn user(config: &ImageConfig) -> Result<RunUser, RunError> {
     parse_user(if config.user.is_empty() { "0:0" } else { &config.user })
-}
-
-/// The host's own names, and ours before them.
-fn hosts(further: &[(IpAddr, String)]) -> String {
-    let mut text: String = further.iter().map(|(address, name)| format!("{address}\t{name}\n")).collect();
-    match fs_err::read_to_string("/etc/hosts") {
-        Ok(own) => text.push_str(&own),
-        Err(_) => text.push_str("127.0.0.1\tlocalhost\n::1\tlocalhost\n"),
-    }
-    text
 }
 
 #[cfg(test)]

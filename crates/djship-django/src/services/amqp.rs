@@ -20,7 +20,7 @@ const FRAME_END: u8 = 0xCE;
 const LARGEST: u32 = 128 << 10;
 
 /// Who may connect to what.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) struct Account {
     pub(super) user: String,
     pub(super) password: String,

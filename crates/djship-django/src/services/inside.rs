@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write as _};
 use std::time::Duration;
 
-use djship_engine::{Engine, Exec, RecordError, Running, StartError, Stdio, Streams};
+use djship_engine::{Engine, Exec, ExitStatus, RecordError, Running, StartError, Stdio, Streams};
 
 use super::ServiceError;
 
@@ -45,23 +45,8 @@ impl Inside<'_> {
         input: &str,
         limit: Duration,
     ) -> Result<Option<Said>, ServiceError> {
-        let record = match self.running.record() {
-            Err(RecordError::Gone { .. }) => return Ok(None),
-            record => record?,
-        };
-        let mut exec = Exec::new(argv.iter().copied());
-        exec.env = self.env.clone();
-        for (name, value) in env {
-            exec.env(*name, *value);
-        }
-        exec.stdio = Streams { stdin: Stdio::Piped, stdout: Stdio::Piped, stderr: Stdio::Piped };
-        let mut program = match self.engine.exec(&record, &exec) {
-            // There is no such program: that does not get better.
-            Err(error @ StartError::Program { .. }) => return Err(error.into()),
-            // Whatever it looks like when the container goes away in the middle of it.
-            Err(_) if !record.is_alive() => return Ok(None),
-            program => program?,
-        };
+        let streams = Streams { stdin: Stdio::Piped, stdout: Stdio::Piped, stderr: Stdio::Piped };
+        let Some(mut program) = self.start(argv, env, streams)? else { return Ok(None) };
         if let Some(mut stdin) = program.take_stdin() {
             // A program that does not read has ended, and says why itself.
             let _ = stdin.write_all(input.as_bytes());
@@ -76,6 +61,38 @@ impl Inside<'_> {
             let [stdout, stderr] = [stdout, stderr].map(|thread| thread.join().unwrap_or_default());
             Ok(status.map(|status| Said { success: status.success(), stdout, stderr }))
         })
+    }
+
+    /// Whether somebody else's program ends well in time. What it says is lost: something that it leaves behind could hold
+    /// its streams open for ever.
+    pub(super) fn succeeds(&self, argv: &[&str], limit: Duration) -> Result<bool, ServiceError> {
+        let Some(mut program) = self.start(argv, &[], Streams::NULL)? else { return Ok(false) };
+        Ok(program.wait_for(limit)?.is_some_and(ExitStatus::success))
+    }
+
+    fn start(
+        &self,
+        argv: &[&str],
+        env: &[(&str, &str)],
+        streams: Streams,
+    ) -> Result<Option<Running>, ServiceError> {
+        let record = match self.running.record() {
+            Err(RecordError::Gone { .. }) => return Ok(None),
+            record => record?,
+        };
+        let mut exec = Exec::new(argv.iter().copied());
+        exec.env = self.env.clone();
+        for (name, value) in env {
+            exec.env(*name, *value);
+        }
+        exec.stdio = streams;
+        match self.engine.exec(&record, &exec) {
+            // There is no such program: that does not get better.
+            Err(error @ StartError::Program { .. }) => Err(error.into()),
+            // Whatever it looks like when the container goes away in the middle of it.
+            Err(_) if !record.is_alive() => Ok(None),
+            program => Ok(Some(program?)),
+        }
     }
 }
 

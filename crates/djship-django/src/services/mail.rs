@@ -18,7 +18,8 @@ use crate::supervisor::Ending;
 pub(super) const WEB_PORT: u16 = 8025;
 /// The form of what it keeps.
 const FORM: &str = "1";
-/// Where the program is inside.
+/// Where the program and its modules are inside.
+const FOLDER: &str = "/opt/djship";
 const PROGRAM: &str = "/opt/djship/mailbox.py";
 
 /// Prepares the mail catcher, a Python program of ours. Messages are kept: what was sent before a restart can still be read.
@@ -26,15 +27,18 @@ pub(super) fn prepare(making: &Making<'_>) -> Result<Prepared, ServiceError> {
     let (volume, notes) = making.volume(FORM, "", |_, _| Ok(()))?;
     let (smtp, web): (Vec<SocketAddr>, Vec<SocketAddr>) =
         making.listen.iter().partition(|address| address.port() != WEB_PORT);
-    let mut argv = ["/usr/bin/python3", PROGRAM].map(str::to_owned).to_vec();
+    let mut argv = ["/usr/bin/python3", "-B", PROGRAM].map(str::to_owned).to_vec();
     for (option, addresses) in [("--smtp", &smtp), ("--http", &web)] {
-        argv.extend(addresses.iter().flat_map(|address| [option.to_owned(), address.to_string()]));
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        argv.extend([option.to_owned(), addresses.join(",")]);
     }
     argv.extend(["--folder", DATA].map(str::to_owned));
     let root = making.roots.installer()?.fs();
     let mut container = container::server(root, argv, "mail", making.place.names);
     container.env("PYTHONUNBUFFERED", "1").env("PYTHONDONTWRITEBYTECODE", "1");
-    container.file(PROGRAM, python::MAILBOX);
+    for (name, text) in python::MAILBOX {
+        container.file(format!("{FOLDER}/{name}"), *text);
+    }
     container.bind(volume.data(), DATA);
     Ok(Prepared {
         title: "mail catcher".to_owned(),
@@ -45,7 +49,6 @@ pub(super) fn prepare(making: &Making<'_>) -> Result<Prepared, ServiceError> {
     })
 }
 
-#[derive(Debug)]
 struct Mail {
     smtp: Vec<SocketAddr>,
     web: Vec<SocketAddr>,

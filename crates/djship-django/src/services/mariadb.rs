@@ -10,8 +10,8 @@ use djship_engine::Signal;
 use super::container::{self, DATA};
 use super::inside::{Inside, Said};
 use super::making::{Making, series, speakable};
-use super::server::{Prepared, Service, ServiceNote, Task};
-use super::talk::Talk;
+use super::server::{Client, Prepared, Service, ServiceNote, Task};
+use super::talk::{self, Talk};
 use super::volume::Volume;
 use super::wanted::PlannedServer;
 use super::{ServiceError, link, listen};
@@ -88,6 +88,8 @@ fn arguments(addresses: &[SocketAddr]) -> Vec<String> {
         "--collation-server=utf8mb4_unicode_ci",
         // Clients are who they say, wherever they come from: names of this machine's addresses mean nothing.
         "--skip-name-resolve",
+        // Without complaints of clients that go away.
+        "--log-warnings=1",
         // The kernel's interfaces for it are refused in containers; the server would say so each time.
         "--innodb-use-native-aio=OFF",
     ];
@@ -95,7 +97,7 @@ fn arguments(addresses: &[SocketAddr]) -> Vec<String> {
 }
 
 /// An account that the settings use.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Account {
     user: String,
     password: Option<String>,
@@ -117,7 +119,6 @@ fn accounts(service: &str, planned: &PlannedServer) -> Result<Vec<Account>, Serv
     planned.wanted.iter().map(account).collect()
 }
 
-#[derive(Debug)]
 struct MariaDb {
     name: String,
     listen: Vec<SocketAddr>,
@@ -179,14 +180,18 @@ impl MariaDb {
 
 impl Service for MariaDb {
     fn look(&mut self, inside: &Inside<'_>) -> Result<bool, ServiceError> {
-        if !self.listen.iter().all(|address| greets(*address)) {
-            return Ok(false);
-        }
         if !self.settled {
+            if !self.listen.iter().all(|address| talk::listens(*address)) {
+                return Ok(false);
+            }
             self.settled = self.settle(inside)?;
         }
+        // Before there is an account for clients from anywhere, the server greets nobody.
+        if !self.settled || !self.listen.iter().all(|address| greets(*address)) {
+            return Ok(false);
+        }
         for account in &self.accounts {
-            if !self.settled || !self.gets_in(inside, account)? {
+            if !self.gets_in(inside, account)? {
                 return Ok(false);
             }
         }
@@ -203,7 +208,7 @@ impl Service for MariaDb {
         Some(link::url("mysql", Some(user), password.as_deref(), self.listen[0], database))
     }
 
-    fn command(&self, task: Task, database: Option<&str>) -> Option<(Vec<String>, Vec<(String, String)>)> {
+    fn command(&self, task: Task, database: Option<&str>) -> Option<Client> {
         let database = database.or_else(|| self.accounts.first()?.databases.first().map(String::as_str));
         let program: &[&str] = match task {
             Task::Dump => {
@@ -213,7 +218,7 @@ impl Service for MariaDb {
         };
         let further = [SOCKET, "--user=mysql", "--default-character-set=utf8mb4"];
         let argv = program.iter().chain(&further).copied().chain(database).map(str::to_owned).collect();
-        Some((argv, Vec::new()))
+        Some(Client { argv, env: Vec::new() })
     }
 
     fn take_notes(&mut self) -> Vec<ServiceNote> {

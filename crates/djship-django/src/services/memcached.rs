@@ -30,7 +30,6 @@ pub(super) fn prepare(making: &Making<'_>) -> Result<Prepared, ServiceError> {
     })
 }
 
-#[derive(Debug)]
 struct Memcached {
     listen: Vec<SocketAddr>,
 }

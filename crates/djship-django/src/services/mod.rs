@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`wanted`] | what settings and configuration ask for, and the servers that this comes to |
 //! | [`server`] | a service as the supervisor keeps it running |
-//! | [`volume`] | where a server keeps its data, for one server at a time |
+//! | [`volume`], [`volumes`] | where a server keeps its data, for one server at a time; all of them |
 //! | [`postgres`] | PostgreSQL, also thrown away after a first look; the other kinds have modules of their names |
 
 mod address;
@@ -27,6 +27,7 @@ mod start;
 mod talk;
 pub mod volume;
 mod volume_lock;
+pub mod volumes;
 pub mod wanted;
 
 pub use address::of_project;

@@ -112,7 +112,6 @@ fn definitions(accounts: &[Account]) -> serde_json::Value {
     json!({"users": users, "vhosts": vhosts, "permissions": permissions})
 }
 
-#[derive(Debug)]
 struct RabbitMq {
     listen: Vec<SocketAddr>,
     accounts: Vec<Account>,

@@ -10,7 +10,7 @@ use djship_store::Digest;
 use super::container::DATA;
 use super::inside::Inside;
 use super::making::{Making, series, speakable};
-use super::server::{Prepared, Service, Task};
+use super::server::{Client, Prepared, Service, Task};
 use super::talk::Talk;
 use super::wanted::PlannedServer;
 use super::{ServiceError, link, listen};
@@ -41,7 +41,7 @@ pub(super) fn prepare(making: &Making<'_>, planned: &PlannedServer) -> Result<Pr
 }
 
 /// An account with its passwords; without any, everybody gets in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 struct Account {
     user: String,
     passwords: Vec<String>,
@@ -87,7 +87,6 @@ fn configuration(addresses: &[SocketAddr], lasting: bool, accounts: &[Account]) 
     text
 }
 
-#[derive(Debug)]
 struct Redis {
     listen: Vec<SocketAddr>,
     accounts: Vec<Account>,
@@ -127,10 +126,12 @@ impl Service for Redis {
 
     fn url(&self) -> Option<String> {
         let (user, password) = self.account();
+        // Some clients take a missing name for an empty one.
+        let user = user.or(password.and(Some(DEFAULT)));
         Some(link::url("redis", user, password, self.listen[0], "0"))
     }
 
-    fn command(&self, task: Task, database: Option<&str>) -> Option<(Vec<String>, Vec<(String, String)>)> {
+    fn command(&self, task: Task, database: Option<&str>) -> Option<Client> {
         if task != Task::Shell {
             return None;
         }
@@ -144,7 +145,7 @@ impl Service for Redis {
             argv.extend(["--user".to_owned(), user.to_owned()]);
         }
         let env = password.map(|password| ("REDISCLI_AUTH".to_owned(), password.to_owned()));
-        Some((argv, env.into_iter().collect()))
+        Some(Client { argv, env: env.into_iter().collect() })
     }
 }
 

@@ -47,14 +47,20 @@ pub enum Task {
     Shell,
     /// Write everything in it to standard output.
     Dump,
-    /// Put in what [`Task::Dump`] wrote, read from standard input, in the place of what is there.
+    /// Put in what [`Task::Dump`] wrote, read from standard input, in the place of what has the same names.
     Restore,
-    /// Run a file of statements, read from standard input, as one.
+    /// Run statements, read from standard input; PostgreSQL runs all of them or none.
     Script,
 }
 
+/// A program for a task, with further variables.
+pub(super) struct Client {
+    pub(super) argv: Vec<String>,
+    pub(super) env: Vec<(String, String)>,
+}
+
 /// What one kind of server does in its own way.
-pub(super) trait Service: fmt::Debug + Send {
+pub(super) trait Service: Send {
     /// One look whether it serves.
     fn look(&mut self, inside: &Inside<'_>) -> Result<bool, ServiceError>;
 
@@ -78,7 +84,7 @@ pub(super) trait Service: fmt::Debug + Send {
     }
 
     /// The program and variables for a task; `database` is the settings' first one if it is not given.
-    fn command(&self, task: Task, database: Option<&str>) -> Option<(Vec<String>, Vec<(String, String)>)> {
+    fn command(&self, task: Task, database: Option<&str>) -> Option<Client> {
         let _ = (task, database);
         None
     }
@@ -90,7 +96,6 @@ pub(super) trait Service: fmt::Debug + Send {
 }
 
 /// A server of one kind, ready to be started.
-#[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) title: String,
     pub(super) container: Container,
@@ -188,7 +193,7 @@ impl<'a> Server<'a> {
     /// The program for a task, to be run in the container with streams of the caller's; `None` if it is no database.
     /// `database` is the settings' first one if it is not given.
     pub fn command(&self, task: Task, database: Option<&str>) -> Option<Exec> {
-        let (argv, env) = self.prepared.service.command(task, database)?;
+        let Client { argv, env } = self.prepared.service.command(task, database)?;
         let mut exec = Exec::new(argv);
         exec.env = self.prepared.container.env.clone();
         exec.env.extend(env);

@@ -1,7 +1,7 @@
 //! The lock of a volume: `flock` on a file that names its holder. Every process of the server holds the same open file, so the
 //! lock is free only when all of them are gone, however they went.
 
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -63,7 +63,7 @@ pub(super) fn take(path: &Path) -> Result<VolumeLock, VolumeError> {
         };
         if try_lock(&file).map_err(&failed)? {
             if names_same_file(&path.join(FILE), &file).map_err(&failed)? {
-                write_holder(&mut file).map_err(&failed)?;
+                write_holder(&path.join(FILE)).map_err(&failed)?;
                 return Ok(VolumeLock(file));
             }
             continue;
@@ -82,6 +82,7 @@ pub(super) fn take(path: &Path) -> Result<VolumeLock, VolumeError> {
     }
 }
 
+/// Opens the file. For writing, too: over NFS nothing else can be locked.
 fn open(path: &Path) -> Result<std::fs::File, Errno> {
     let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map(Into::into)
@@ -106,11 +107,12 @@ fn names_same_file(path: &Path, file: &std::fs::File) -> io::Result<bool> {
     }
 }
 
-fn write_holder(file: &mut std::fs::File) -> io::Result<()> {
+/// Names this process in the file, whose lock it has.
+fn write_holder(path: &Path) -> io::Result<()> {
     let mut line = serde_json::to_vec(&Holder::this_process())?;
     line.push(b'\n');
-    file.set_len(0)?;
-    file.rewind()?;
+    let flags = OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let mut file = std::fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
     file.write_all(&line)
 }
 

@@ -1,9 +1,10 @@
 //! What a project wants to have served.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// One server as the settings lead to it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Wanted {
     /// What kind of server.
     pub kind: Kind,
@@ -35,6 +36,21 @@ pub struct Wanted {
     /// RabbitMQ's part of a server; `None` is `/`.
     #[serde(default)]
     pub virtual_host: Option<String>,
+}
+
+/// Without the password.
+impl fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, host, port, user, name, uses, .. } = self;
+        f.debug_struct("Wanted")
+            .field("kind", kind)
+            .field("host", host)
+            .field("port", port)
+            .field("user", user)
+            .field("name", name)
+            .field("uses", uses)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Kinds of servers.
@@ -264,5 +280,12 @@ mod tests {
         );
         assert_eq!(wanted.databases(), ["b", "a"]);
         assert_eq!((wanted.account("root"), wanted.secret()), ("root", None));
+    }
+
+    #[test]
+    fn passwords_are_not_printed() {
+        let wanted = wanted(r#"{"kind": "redis", "host": "redis", "port": 1, "password": "word-of-pass"}"#);
+        let planned = PlannedServer::all(std::slice::from_ref(&wanted));
+        assert!(!format!("{wanted:?} {planned:?}").contains("word-of-pass"));
     }
 }

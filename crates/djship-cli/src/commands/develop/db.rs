@@ -1,7 +1,7 @@
 //! `djship db`: the project's database.
 
 use std::fs::File;
-use std::io::{BufRead as _, Write as _};
+use std::io::{BufRead as _, Read as _, Seek as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
@@ -13,6 +13,9 @@ use crate::args::{Cli, DbArgs, DbCommand};
 use crate::errors::{self, Kind, Report};
 use crate::host::Workshop;
 use crate::ui::Console;
+
+/// How PostgreSQL's own format begins (pg_dump, custom format).
+const PGDMP: [u8; 5] = *b"PGDMP";
 
 pub(crate) fn run(cli: &Cli, args: &DbArgs, console: &Console) -> Result<i32, Report> {
     let environment = super::environment(Path::new("."))?;
@@ -113,7 +116,15 @@ fn restore(workshop: &Workshop, database: &Database<'_>, file: &Path) -> Result<
     let mut source = fs_err::File::open(file).map_err(|error| {
         Report::new(Kind::User, error.to_string()).hint("Give a file that `djship db dump` wrote")
     })?;
-    let mut exec = database.access.restore.exec();
+    let mut start = [0; PGDMP.len()];
+    let length =
+        source.read(&mut start).and_then(|length| source.rewind().map(|()| length)).map_err(|error| {
+            Report::new(Kind::User, format!("cannot read `{}`", file.display())).line(error.to_string())
+        })?;
+    // SQL that others wrote is run as it is.
+    let is_own = database.access.service.starts_with("postgres") && start[..length] == PGDMP;
+    let own = is_own || database.access.service.starts_with("mariadb");
+    let mut exec = if own { database.access.restore.exec() } else { database.access.script.exec() };
     exec.stdio = Streams { stdin: Stdio::Piped, stdout: Stdio::Null, stderr: Stdio::Inherit };
     let mut running = database.start(workshop, &exec)?;
     if let Some(mut pipe) = running.take_stdin() {

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, Write as _};
 use std::time::{Duration, Instant};
 
-use djship_django::services::volume;
+use djship_django::services::volumes;
 use djship_django::supervisor::{Environment, request_stop};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(25);
 
 pub(crate) fn run(args: &DownArgs, console: &Console) -> Result<i32, Report> {
     let environment = super::environment(&args.path)?;
-    let volumes = env::home(rustix::process::geteuid().is_root()).join("volumes").join(environment.id());
-    if args.volumes && volumes.is_dir() && !args.yes && !confirmed(&volumes)? {
+    let folder = env::home(rustix::process::geteuid().is_root()).join("volumes").join(environment.id());
+    if args.volumes && folder.is_dir() && !args.yes && !confirmed(&folder)? {
         console.line("Nothing was changed");
         return Ok(1);
     }
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &DownArgs, console: &Console) -> Result<i32, Report> {
         console.line("Nothing was running");
     }
     if args.volumes {
-        volume::remove_all(&volumes).map_err(|error| errors::volume(&error))?;
+        volumes::remove_all(&folder).map_err(|error| errors::volume(&error))?;
         // What was migrated is gone.
         let _ = fs_err::remove_file(environment.folder().join("migrated"));
         console.result("Removed the data of its services");
@@ -61,15 +61,15 @@ fn stop(environment: &Environment) -> Result<bool, Report> {
     Err(Report::new(Kind::Host, format!("cannot end process {}", state.process.pid)))
 }
 
-fn confirmed(volumes: &std::path::Path) -> Result<bool, Report> {
-    let found = volume::list(volumes).map_err(|error| errors::volume(&error))?;
+fn confirmed(folder: &std::path::Path) -> Result<bool, Report> {
+    let found = volumes::list(folder).map_err(|error| errors::volume(&error))?;
     let names: Vec<_> =
         found.iter().map(|(path, _)| path.file_name().unwrap_or_default().to_string_lossy()).collect();
     if !rustix::termios::isatty(rustix::stdio::stdin()) {
         return Err(Report::new(Kind::Usage, format!("cannot ask whether to remove {}", names.join(", ")))
             .hint("To remove it without a question: djship down --volumes --yes"));
     }
-    let bytes = bytes_below(volumes);
+    let bytes = bytes_below(folder);
     anstream::eprint!("Remove the data of {} ({}) for good? [y/N] ", names.join(", "), size(bytes));
     let _ = std::io::stderr().flush();
     let mut answer = String::new();

@@ -14,7 +14,7 @@ const QUERY: Duration = Duration::from_secs(5);
 const SETTLE: Duration = Duration::from_mins(1);
 
 /// Who connects to what.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) struct Account {
     pub(super) user: String,
     pub(super) password: Option<String>,
@@ -25,7 +25,6 @@ pub(super) struct Account {
 }
 
 /// All accounts of a server.
-#[derive(Debug)]
 pub(super) struct Accounts {
     service: String,
     /// Where clients connect.

@@ -12,7 +12,7 @@ use super::{Programs, SOCKETS, USER, sql};
 use crate::services::container::{self, DATA};
 use crate::services::inside::Inside;
 use crate::services::making::{Making, series, speakable};
-use crate::services::server::{Prepared, Service, ServiceNote, Task};
+use crate::services::server::{Client, Prepared, Service, ServiceNote, Task};
 use crate::services::talk;
 use crate::services::volume::Volume;
 use crate::services::wanted::{Kind, PlannedServer, Wanted};
@@ -115,7 +115,6 @@ fn who(accounts: &[Account]) -> String {
     text
 }
 
-#[derive(Debug)]
 struct Lasting {
     listen: Vec<SocketAddr>,
     data: PathBuf,
@@ -142,7 +141,7 @@ impl Service for Lasting {
         Some(link::url("postgres", Some(user), password.as_deref(), self.listen[0], database))
     }
 
-    fn command(&self, task: Task, database: Option<&str>) -> Option<(Vec<String>, Vec<(String, String)>)> {
+    fn command(&self, task: Task, database: Option<&str>) -> Option<Client> {
         let first = self.accounts.first()?;
         let database = database.or(first.databases.first().map(String::as_str)).unwrap_or(USER);
         let named = format!("--dbname=dbname={}", sql::connection_value(database));
@@ -169,7 +168,10 @@ impl Service for Lasting {
             ("PSQL_PAGER", ""),
         ];
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        Some((words.iter().map(|word| (*word).to_owned()).collect(), env.map(owned).to_vec()))
+        Some(Client {
+            argv: words.iter().map(|word| (*word).to_owned()).collect(),
+            env: env.map(owned).to_vec(),
+        })
     }
 
     fn take_notes(&mut self) -> Vec<ServiceNote> {
