@@ -210,7 +210,7 @@ fn mail_is_caught() {
     let project = Project::new("trixie");
     let mut trial = project.start(&[project.wanted("smtp", 1025, json!({}))]);
     assert!(Lines::with(project.at(1025)).hear().starts_with("220"));
-    assert!(Lines::with(project.at(8025)).ask("GET / HTTP/1.0\r\n\r\n").contains(" 200 "));
+    assert!(Lines::with(project.at(8025)).ask("GET / HTTP/1.0\r\nHost: localhost\r\n\r\n").contains(" 200 "));
     assert_eq!(trial.url, format!("http://{}/", project.at(8025)));
     trial.stop();
 }
