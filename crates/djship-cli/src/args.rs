@@ -75,7 +75,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// List the images in the store
     Images,
-    /// List the containers in the background
+    /// List the containers in the background, and the development environments
     Ps,
     /// Stop a container in the background
     Stop {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use djship_django::supervisor::Environments;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::env;
@@ -155,6 +156,12 @@ pub(crate) fn list() -> i32 {
     names.sort();
     for name in names {
         anstream::println!("{}", name.replace('%', "/"));
+    }
+    let environments = Environments::at(&env::home(rustix::process::geteuid().is_root()));
+    // One that cannot be read is one that another version runs.
+    for (_, state) in environments.list().unwrap_or_default() {
+        let url = state.url.unwrap_or_default();
+        anstream::println!("{} (djship up) {url}", state.project.display());
     }
     0
 }

@@ -223,6 +223,9 @@ impl<'a> Roots<'a> {
         wanted.extend(more.iter().cloned());
         wanted.sort();
         wanted.dedup();
+        if !compile && wanted.is_empty() {
+            return self.installer().cloned();
+        }
         let (what, set, root) = if compile {
             ("toolchain", sets::toolchain(self.codename(), &[]), Root::Toolchain)
         } else {

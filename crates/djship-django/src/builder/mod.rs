@@ -136,7 +136,7 @@ impl<'a> Workplace<'a> {
         project: &Digest,
     ) -> Result<Self, BuilderError> {
         let installer = roots.installer()?;
-        let uv = uv::fetch(tools, &installer.fs(), &settings)?;
+        let uv = uv::fetch(tools, || Ok(installer.fs()), &settings)?;
         let folder = tools.store.temp_dir("builder")?;
         for name in ["venv", "out", "source"] {
             make_owned(&folder.path().join(name), tools)?;

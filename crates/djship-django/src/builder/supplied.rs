@@ -39,7 +39,7 @@ pub fn fetch(tools: &Tools<'_>, roots: &Roots<'_>, requirements: &str) -> Result
         "/supplied.txt",
     ];
     let mut container = child::step([root.clone()], arguments);
-    container.bind_read_only(uv::fetch(tools, &root, &settings)?, "/opt/uv");
+    container.bind_read_only(uv::fetch(tools, || Ok(root.clone()), &settings)?, "/opt/uv");
     container.bind(&out, "/out").bind(&cache, "/cache").file("/supplied.txt", requirements);
     online(&mut container, tools, &settings);
     for (name, value) in uv::ENVIRONMENT {

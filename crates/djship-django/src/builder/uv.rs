@@ -1,12 +1,13 @@
 //! uv: fetched by pinned hash with Debian's pip, and what its words mean.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use djship_store::{Bucket, FileTree};
 
 use super::index_settings::IndexSettings;
 use super::network::online;
 use super::{BuilderError, InstallFailure, make_owned};
+use crate::base::BaseError;
 use crate::child;
 use crate::laid::{KeepError, Key, Laid};
 use crate::python;
@@ -25,10 +26,10 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
     ("NO_COLOR", "1"),
 ];
 
-/// The folder that holds `bin/uv`, fetched once.
+/// The folder that holds `bin/uv`, fetched once, with the pip of the root that `installer` makes.
 pub(crate) fn fetch(
     tools: &Tools<'_>,
-    root: &Path,
+    installer: impl FnOnce() -> Result<PathBuf, BaseError>,
     settings: &IndexSettings,
 ) -> Result<PathBuf, BuilderError> {
     let key = Key::new("uv, form 1").part(python::UV).part(std::env::consts::ARCH).digest();
@@ -58,7 +59,7 @@ pub(crate) fn fetch(
         "-r",
         "/uv.txt",
     ];
-    let mut container = child::step([root.to_owned()], arguments);
+    let mut container = child::step([installer()?], arguments);
     container.bind_read_only(pins, "/uv.txt");
     container.bind(&out, "/out");
     online(&mut container, tools, settings);

@@ -73,7 +73,7 @@ pub(super) fn install(
     request: &Request<'_>,
 ) -> Result<Installed, BuilderError> {
     let settings = IndexSettings::of(tools.host);
-    let uv = uv::fetch(tools, &roots.installer()?.fs(), &settings)?;
+    let uv = uv::fetch(tools, || Ok(roots.installer()?.fs()), &settings)?;
     let sources = read_sources(request)?;
     let key = key(roots, request, &settings, &sources);
     let venv = format!("venvs/{key}");

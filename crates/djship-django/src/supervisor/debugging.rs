@@ -1,19 +1,27 @@
 //! Who waits in a debugger.
 
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::observer::{Event, Observer};
 use super::program::Role;
+use super::supervise::Message;
 
 /// Passes everything on, and remembers who waits in a debugger.
 pub(super) struct Debugging {
     observer: Arc<dyn Observer>,
     program: Mutex<Option<String>>,
+    loop_: Mutex<Sender<Message>>,
 }
 
 impl Debugging {
-    pub(super) fn before(observer: Arc<dyn Observer>) -> Self {
-        Self { observer, program: Mutex::default() }
+    pub(super) fn before(observer: Arc<dyn Observer>, loop_: Sender<Message>) -> Self {
+        Self { observer, program: Mutex::default(), loop_: Mutex::new(loop_) }
+    }
+
+    fn tell(&self) {
+        // A loop that is gone needs no news.
+        let _ = self.loop_.lock().unwrap_or_else(PoisonError::into_inner).send(Message::Debugging);
     }
 
     /// The program that waits.
@@ -28,6 +36,7 @@ impl Observer for Debugging {
             let mut waiting = self.program.lock().unwrap_or_else(PoisonError::into_inner);
             if waiting.as_deref() == Some(program) {
                 *waiting = None;
+                self.tell();
             }
         }
         self.observer.line(program, role, text, prompt);
@@ -41,6 +50,7 @@ impl Observer for Debugging {
                 return;
             }
             *waiting = Some((*program).to_owned());
+            self.tell();
         }
         self.observer.event(event);
     }

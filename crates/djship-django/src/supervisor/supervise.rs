@@ -40,6 +40,8 @@ pub(super) enum Message {
     Interrupt,
     /// The project changed.
     Changed(Changes),
+    /// A program stopped in a debugger, or went on.
+    Debugging,
 }
 
 /// Why the loop ended.
@@ -87,7 +89,7 @@ impl<'a> Supervisor<'a> {
         if let Some(interrupts) = interrupts {
             pass_on(interrupts, sender.clone(), Arc::clone(&ending));
         }
-        let debugging = Arc::new(Debugging::before(observer));
+        let debugging = Arc::new(Debugging::before(observer, sender.clone()));
         let observer: Arc<dyn Observer> = Arc::<Debugging>::clone(&debugging);
         let connections = Connections { log: claim.log().clone(), observer, terminals, loop_: sender };
         Ok(Self {

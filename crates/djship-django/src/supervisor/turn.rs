@@ -46,6 +46,7 @@ impl Supervisor<'_> {
             Message::Stop => self.end = self.end.or(Some(End::Asked)),
             Message::Interrupt => self.end = self.end.or(Some(End::Interrupted)),
             Message::Changed(changes) => self.changes.push_back(changes),
+            Message::Debugging => self.save(),
             Message::Restart(name) => self.restart(&name, Because::Asked),
             Message::Ended(generation) => {
                 let at = self
