@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "every test binary uses another part")]
 
 pub(crate) mod clean;
+pub(crate) mod environment;
 pub(crate) mod layout;
 pub(crate) mod postgres;
 pub(crate) mod processes;
