@@ -69,7 +69,10 @@ fn a_day(user: &User, owner: u32, project: &TempProject, mirror: &DebianMirror) 
     let more = "    note = models.TextField(blank=True";
     fs_err::write(
         &models,
-        text.replace(more, &format!("    colour = models.CharField(max_length=20, default='red', editable=False)\n{more}")),
+        text.replace(
+            more,
+            &format!("    colour = models.CharField(max_length=20, default='red', editable=False)\n{more}"),
+        ),
     )?;
     let made = within(&djship, folder, &["manage", "makemigrations"])?.success()?;
     ensure!(made.stdout.contains("colour"), "{made}");

@@ -85,6 +85,22 @@ impl IndexSettings {
     }
 }
 
+/// Variables with which pip and uv in a developer's hands find the indexes of this host.
+pub fn installer_environment(host: &Host) -> BTreeMap<String, String> {
+    let mut environment = IndexSettings::of(host).environment;
+    let pip = host.installer.iter().filter(|(name, _)| {
+        // Paths of the host mean nothing inside.
+        name.starts_with("PIP_")
+            && !["PIP_CERT", "PIP_CONFIG_FILE", "PIP_CACHE_DIR", "PIP_FIND_LINKS", "PIP_PYTHON"]
+                .contains(&name.as_str())
+    });
+    environment.extend(pip.cloned());
+    // Neither do folders of links.
+    environment
+        .retain(|name, value| name != "UV_FIND_LINKS" || !value.contains("file:") && !value.starts_with('/'));
+    environment
+}
+
 /// A folder of links that does not exist is no error for pip, but is one for uv.
 fn usable(link: &str) -> bool {
     let path = link.strip_prefix("file://").unwrap_or(link);

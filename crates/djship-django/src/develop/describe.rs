@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use super::facts::{self, DevelopmentFacts, Offer};
+use super::geographic;
 use super::ground::Ground;
 use super::install::{self, Installed, Request};
 use super::variables::Given;
@@ -86,7 +87,8 @@ pub fn describe<'a>(tools: &'a Tools<'a>, wish: &Wish<'_>) -> Result<Description
     if cache.elsewhere {
         tools.reporter.note(Note::CacheElsewhere(&cache.path));
     }
-    let packages = packages(&config);
+    let mut packages = packages(&config);
+    packages.extend(geographic::packages(&project.folder, roots.codename()));
     let request = Request {
         project: &project,
         dependencies: &plan.dependencies.value,

@@ -63,6 +63,10 @@ impl Ground<'_> {
         }
         if let Some(bundle) = &tools.host.ca_bundle {
             container.bind_read_only(bundle, CERTIFICATES);
+            // What brings certificates of its own is told to trust what the host trusts.
+            for name in ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT"] {
+                container.env(name, CERTIFICATES);
+            }
         }
         for (name, value) in self.environment().into_iter().chain(env.clone()) {
             container.env(name, value);
@@ -101,6 +105,7 @@ impl Ground<'_> {
             ("UV_CACHE_DIR", format!("{cache}/uv")),
             ("UV_NO_CONFIG", "1".to_owned()),
             ("UV_PYTHON_DOWNLOADS", "never".to_owned()),
+            ("UV_SYSTEM_CERTS", "1".to_owned()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))

@@ -10,6 +10,7 @@ mod developer;
 pub mod dot_env;
 mod error;
 mod facts;
+mod geographic;
 mod ground;
 mod install;
 mod migrations;
@@ -20,6 +21,7 @@ mod variables;
 mod web;
 mod wishes;
 
+pub use crate::builder::index_settings::installer_environment;
 pub use access::{Access, DatabaseAccess, ProgramAccess};
 pub use cache::Cache;
 pub use describe::{Description, Wish, describe};

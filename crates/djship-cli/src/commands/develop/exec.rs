@@ -25,6 +25,9 @@ pub(crate) fn run(cli: &Cli, args: &ExecArgs) -> Result<i32, Report> {
     };
     let workshop = Workshop::open(cli, Some(environment.project()), false)?;
     let mut exec = access.exec(args.command.iter().cloned());
+    for (name, value) in djship_django::develop::installer_environment(&workshop.host) {
+        exec.env.entry(name).or_insert(value);
+    }
     exec.tty = super::has_terminal();
     if exec.tty {
         exec.env("TERM", std::env::var("TERM").unwrap_or_else(|_| "xterm".to_owned()));

@@ -14,6 +14,9 @@ use crate::errors::{self, Kind, Report};
 use crate::host::Workshop;
 use crate::ui::{Console, Stream};
 
+/// What `djship shell` opens.
+const SHELL: &str = "/bin/bash";
+
 /// `djship manage ARGS`.
 pub(crate) fn manage(cli: &Cli, arguments: &[String], console: &Console) -> Result<i32, Report> {
     let argv = ["python", "manage.py"].into_iter().map(str::to_owned).chain(arguments.iter().cloned());
@@ -22,7 +25,7 @@ pub(crate) fn manage(cli: &Cli, arguments: &[String], console: &Console) -> Resu
 
 /// `djship shell`.
 pub(crate) fn shell(cli: &Cli, console: &Console) -> Result<i32, Report> {
-    run(cli, vec!["/bin/bash".to_owned()], console)
+    run(cli, vec![SHELL.to_owned()], console)
 }
 
 /// Runs a command in the environment; when nothing runs, its services run for as long.
@@ -75,6 +78,12 @@ pub(super) fn alone(
 }
 
 fn run_in(workshop: &Workshop, mut container: Container, argv: Vec<String>) -> Result<i32, Report> {
+    if argv[0] == SHELL {
+        // Whoever sits there may install something to try it.
+        for (name, value) in djship_django::develop::installer_environment(&workshop.host) {
+            container.env.entry(name).or_insert(value);
+        }
+    }
     container.argv = argv;
     container.tty = super::has_terminal();
     if container.tty {

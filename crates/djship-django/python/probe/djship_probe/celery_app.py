@@ -1,12 +1,12 @@
 """The project's Celery application, seen in the child: what `celery -A` is given, and its own configuration."""
 
 import importlib
-import importlib.util
 import os
 import re
 import sys
 
 from . import failure, source
+from .modules import has_module
 
 TRIED_AT_MOST = 3
 MAKES_AN_APP = re.compile(r"\bCelery\s*\(")
@@ -17,7 +17,7 @@ def look(plan, recorder):
 
     `error`: why a module with an application cannot be imported.
     """
-    if importlib.util.find_spec("celery") is None:
+    if not has_module("celery"):
         return None
     seen = {"app": None, "broker": None, "backend": None, "always_eager": False, "beat": False, "error": None}
     try:

@@ -5,10 +5,10 @@ text it comes from, None for single parts; `lasting`: what the service holds mus
 """
 
 import re
-import sys
 from urllib.parse import ParseResult, SplitResult
 
 from . import service_urls
+from .modules import has_module
 
 DEPTH, NODES = 5, 20_000
 # Read below, each in its own way.
@@ -222,7 +222,7 @@ class Endpoints:
 
     def other_settings(self):
         for name in sorted(n for n in dir(self.settings) if n.isupper() and n not in KNOWN and not n.startswith("EMAIL_")):
-            if CELERY_NAME.match(name) and (self.eager() or not is_loaded_or_found("celery")):
+            if CELERY_NAME.match(name) and (self.eager() or not has_module("celery")):
                 continue
             if self.has_celery_app() and name.endswith(("BROKER_URL", "RESULT_BACKEND")):
                 continue  # the application says what it makes of it
@@ -267,12 +267,6 @@ class Endpoints:
         virtual_host = (beside("VHOST", "VIRTUAL_HOST") or "/") if kind == "amqp" else None
         self.add(kind, setting, host, port, beside("USER", "USERNAME"), beside("PASSWORD", "PASS"),
                  virtual_host=virtual_host, lasting=kind == "amqp" or bool(QUEUE_NAME.search(setting)))  # fmt: skip
-
-
-def is_loaded_or_found(name):
-    import importlib.util
-
-    return name in sys.modules or importlib.util.find_spec(name) is not None
 
 
 def plain(value):

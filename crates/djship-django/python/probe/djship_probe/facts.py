@@ -2,9 +2,10 @@
 
 import glob
 import importlib
-import importlib.util
 import os
 import sys
+
+from .modules import has_module
 
 PARTS = ("ENGINE", "NAME", "HOST", "PORT", "USER", "PASSWORD")
 
@@ -57,7 +58,7 @@ def for_development(settings, celery):
 
 def has_engine(database):
     try:
-        return importlib.util.find_spec(f"{database.get('ENGINE')}.base") is not None
+        return has_module(f"{database.get('ENGINE')}.base")
     except Exception:  # a package on the way that is not there, or wants what is not there
         return False
 
@@ -163,7 +164,7 @@ def written_folders(base, settings):
 
 
 def uses_celery(root, settings):
-    if importlib.util.find_spec("celery") is None:
+    if not has_module("celery"):
         return False
     named = any(name.startswith("CELERY") for name in dir(settings))
     return named or "celery" in sys.modules or bool(glob.glob(os.path.join(root, "**", "celery.py"), recursive=True))

@@ -1,7 +1,8 @@
 """Addresses of services: which kind a URL is of, and what it says."""
 
-import importlib.util
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from .modules import has_module
 
 KIND_BY_SCHEME = {
     **dict.fromkeys(("redis", "rediss", "valkey", "valkeys", "redis+socket", "unix+redis"), "redis"),
@@ -28,7 +29,7 @@ PACKAGES = {
 
 
 def has_package(kind):
-    return kind not in PACKAGES or any(importlib.util.find_spec(name) is not None for name in PACKAGES[kind])
+    return kind not in PACKAGES or any(has_module(name) for name in PACKAGES[kind])
 
 
 def kind_of(text):

@@ -5,19 +5,16 @@ has), so that it can be searched for in whatever was written with it; hosts end 
 answers there.
 """
 
-import importlib.util
 import os
 import re
 import tempfile
+
+from .modules import has_module
 
 WORD = "djshipprobe"
 HOST = f"{WORD}.invalid"
 SECRET = "djship-probe-kL3vQ9xT2mZ7bN4cR8wY1pF6hJ5sD0gA-uE_iOaXzKqMnBvC"  # over 50 characters, as Django asks for
 FOLDER = os.path.join(tempfile.gettempdir(), "djship-probe-folder")
-
-
-def has_module(name):
-    return importlib.util.find_spec(name) is not None
 
 
 def database_scheme():
