@@ -1,6 +1,7 @@
 //! A development environment that does not come up, in words.
 
 use djship_django::develop::{MigrateError, UpError};
+use djship_django::project::config::ConfigError;
 use djship_django::services::{ServiceError, VolumeError};
 use djship_django::supervisor::{EnvironmentError, StartFailed, WhyNot};
 
@@ -15,7 +16,7 @@ pub(crate) fn up(error: &UpError) -> Report {
         UpError::Builder(error) => super::build::builder(error),
         UpError::Facts(error) => super::build::facts(error),
         UpError::Base(error) => base(error),
-        UpError::Config(error) => Report::new(Kind::User, error.to_string()).causes(error),
+        UpError::Config(error) => config(error),
         UpError::DotEnv(error) => Report::new(Kind::User, error.to_string())
             .causes(error)
             .hint("Write NAME=VALUE; a value with spaces or `#` in quotation marks"),
@@ -27,6 +28,20 @@ pub(crate) fn up(error: &UpError) -> Report {
         UpError::Environment(error) => environment(error),
         UpError::Store(error) => storage(error),
         UpError::Io(error) => storage(error),
+    }
+}
+
+fn config(error: &ConfigError) -> Report {
+    let report = Report::new(Kind::User, error.to_string()).causes(error);
+    match error {
+        ConfigError::UnknownKey { nearest: Some(nearest), .. } => {
+            report.hint(format!("Did you mean `{nearest}`?"))
+        }
+        ConfigError::UnknownKey { known, .. } => report.hint(format!("There are: {}", known.join(", "))),
+        ConfigError::Both { first, .. } => {
+            report.hint(format!("Keep one of them, and move the rest into it: {first} or the other"))
+        }
+        _ => report.hint("The README shows what djship reads"),
     }
 }
 

@@ -13,6 +13,7 @@ use super::volume::Volume;
 use super::wanted::{Kind, OwnService, PlannedServer};
 use super::{ServiceError, listen, mail, mariadb, memcached, own, postgres, rabbitmq, redis, start};
 use crate::base::Roots;
+use crate::report::Note;
 use crate::supervisor::{Ending, Program, ProgramError, Role};
 use crate::tools::Tools;
 
@@ -200,11 +201,9 @@ impl<'a> Server<'a> {
         Some(exec)
     }
 
-    /// What is worth saying since the last call.
+    /// What preparing it came to; what is found out while it runs is told to the reporter.
     pub fn take_notes(&mut self) -> Vec<ServiceNote> {
-        let mut notes = std::mem::take(&mut self.prepared.notes);
-        notes.extend(self.prepared.service.take_notes());
-        notes
+        std::mem::take(&mut self.prepared.notes)
     }
 }
 
@@ -231,7 +230,11 @@ impl Program for Server<'_> {
 
     fn is_ready(&mut self, running: &Running) -> Result<bool, ProgramError> {
         let inside = Inside { engine: self.tools.engine, running, env: &self.prepared.container.env };
-        Ok(self.prepared.service.look(&inside)?)
+        let serves = self.prepared.service.look(&inside)?;
+        for note in self.prepared.service.take_notes() {
+            self.tools.reporter.note(Note::Service { name: &self.name, note: &note });
+        }
+        Ok(serves)
     }
 
     fn ending(&self) -> Ending {

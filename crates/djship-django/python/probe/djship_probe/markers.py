@@ -57,7 +57,15 @@ def candidates(project, result, values, fixed):
         candidate = candidate_for(name, shape, example, project.supplies.server or "postgres")
         if candidate and not (candidate.form == "text" and is_mode(name, compared)):
             found.append(candidate)
+    if gives_parts_of_a_database(project, result):
+        # Who names the user or the password means the parts: a URL of ours would hide them.
+        found = [candidate for candidate in found if candidate.form != "database"]
     return found
+
+
+def gives_parts_of_a_database(project, result):
+    families = [family_of(name) for name in project.given if name in result["reads"]]
+    return any(family and family[0] == "database" and family[1] not in ("url", "engine") for family in families)
 
 
 def candidate_for(name, shape, example, server):
