@@ -1,5 +1,7 @@
 """Databases in development: which the settings lead to, and which variables lead them to ours."""
 
+from textwrap import dedent
+
 from synthetic import ADDRESS, PASSWORD, ProbeTest, needs, project_files
 
 PLAIN_DEBUG = "DEBUG = True\nSECRET_KEY = 'x'\n"
@@ -172,6 +174,18 @@ DATABASES = {"default": {"ENGINE": "django.contrib.gis.db.backends.postgis", "NA
     def test_a_default_that_is_elsewhere_is_led_home(self):
         facts = self.develop_settings(PARTS.format(engine=POSTGRES, host="db.example.com"))
         self.assert_ours(facts)
+
+    def test_given_parts_are_not_hidden_by_a_url_of_ours(self):
+        settings = """
+            import dj_database_url, os
+            DATABASES = {"default": dj_database_url.config() if os.environ.get("DATABASE_URL") else {
+                "ENGINE": "django.db.backends.postgresql", "HOST": os.environ.get("DB_HOST", "db"), "NAME": "books",
+                "USER": os.environ.get("DB_USER", "x"), "PASSWORD": os.environ.get("DB_PASSWORD", "x")}}
+        """
+        facts = self.develop_settings(dedent(settings), DB_USER="ada", DB_PASSWORD="hers")
+        service = self.only_service(facts)
+        self.assertEqual((service["user"], service["password"], service["host"]), ("ada", "hers", ADDRESS))
+        self.assertNotIn("DATABASE_URL", facts["connections"])
 
     @needs("environ")
     def test_a_file_of_the_projects_is_given_too(self):

@@ -188,7 +188,7 @@ def reader_request(frame):
                 nothing = type(local["default"]).__name__ in ("NoValue", "Undefined", "ellipsis", "_Missing", "missing")
                 asked["hard"] = nothing
                 asked["default"] = None if nothing else local["default"]
-            if top == "decouple" and hasattr(reader, "repository"):
+            if top == "decouple" and hasattr(reader, "repository") and isinstance(local.get("option"), str):
                 asked["from_file"] = stands_in_file(reader.repository, local.get("option"))
             if top == "dj_database_url":
                 asked.setdefault("hint", "database")
