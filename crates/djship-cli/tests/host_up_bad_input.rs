@@ -1,5 +1,7 @@
 //! Bad input in development: each a named error with what, where and what to do next, and nothing that stays running.
 
+#![expect(clippy::print_stderr, reason = "tests talk to their developer")]
+
 mod support;
 
 use std::net::TcpListener;
