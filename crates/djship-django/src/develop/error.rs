@@ -8,7 +8,7 @@ use crate::project::ProjectError;
 use crate::project::config::ConfigError;
 use crate::running::RunError;
 use crate::services::ServiceError;
-use crate::supervisor::{EnvironmentError, StartFailed};
+use crate::supervisor::{EnvironmentError, Role, StartFailed, WhyNot};
 
 use super::dot_env::DotEnvError;
 use super::migrations::MigrateError;
@@ -68,6 +68,10 @@ impl UpError {
                 Some(InstallFailure::Network | InstallFailure::Offline | InstallFailure::NoSpace)
             ),
             Self::Facts(error) => matches!(error, FactsError::Settings { .. }),
+            // A program of the project that does not come up; a service's reason is elsewhere.
+            Self::Start(failed) => {
+                failed.role != Role::Service && matches!(failed.why, WhyNot::Ended(_) | WhyNot::Silent(_))
+            }
             Self::Migrate(error) => matches!(error, MigrateError::Failed { .. }),
             _ => false,
         }

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 
 use super::backoff::Backoff;
 use super::log::{Log, Tail};
-use super::observer::Observer;
+use super::observer::{Event, Observer};
 use super::output::{Sink, Source};
 use super::program::{Program, ProgramError};
 use super::state::{ProgramCondition, ProgramState};
@@ -25,6 +25,17 @@ pub(super) struct Connections {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) terminals: Terminals,
     pub(super) loop_: Sender<Message>,
+}
+
+impl Connections {
+    /// Tells the observer, and the log what should be read there later.
+    pub(super) fn event(&self, event: &Event<'_>) {
+        if let (Some(program), Some(line)) = (event.program(), event.logged()) {
+            // The screen has it even when the disk is full.
+            let _ = self.log.append(program, &line);
+        }
+        self.observer.event(event);
+    }
 }
 
 /// A program, and how it is.

@@ -78,3 +78,39 @@ pub enum Because {
     /// Somebody asked for it.
     Asked,
 }
+
+impl Event<'_> {
+    /// The program that it is about.
+    pub fn program(&self) -> Option<&str> {
+        match self {
+            Self::Ready { program, .. }
+            | Self::Ended { program, .. }
+            | Self::NotStarted { program, .. }
+            | Self::Restarting { program, .. }
+            | Self::Debugger { program } => Some(program),
+            Self::Polling | Self::Stopping => None,
+        }
+    }
+
+    /// As a line of the log; `None` for what every start has.
+    pub(super) fn logged(&self) -> Option<String> {
+        match self {
+            Self::Ended { status, again_in, .. } => {
+                Some(format!("[ended: {status}; started again in {} s at the latest]", again_in.as_secs()))
+            }
+            Self::NotStarted { error, again_in, .. } => {
+                Some(format!("[not started: {error}; tried again in {} s]", again_in.as_secs()))
+            }
+            Self::Restarting { because, .. } => {
+                let why = match because {
+                    Because::Backoff => "it had ended",
+                    Because::Code => "code changed",
+                    Because::Description => "settings, variables or dependencies changed",
+                    Because::Asked => "somebody asked for it",
+                };
+                Some(format!("[started again: {why}]"))
+            }
+            Self::Ready { .. } | Self::Debugger { .. } | Self::Polling | Self::Stopping => None,
+        }
+    }
+}

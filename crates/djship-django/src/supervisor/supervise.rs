@@ -112,7 +112,7 @@ impl<'a> Supervisor<'a> {
         if watch::watch(folder, move |changes| loop_.send(Message::Changed(changes)).is_ok())?
             == Means::Polling
         {
-            self.connections.observer.event(&Event::Polling);
+            self.connections.event(&Event::Polling);
         }
         Ok(())
     }
@@ -189,7 +189,7 @@ impl<'a> Supervisor<'a> {
     /// Starts a program again, with what it is now described by.
     pub fn restart(&mut self, name: &str, because: Because) {
         let Some(at) = self.kept.iter().position(|kept| kept.name() == name) else { return };
-        self.connections.observer.event(&Event::Restarting { program: name, because });
+        self.connections.event(&Event::Restarting { program: name, because });
         self.kept[at].ask_to_end();
         let grace = self.kept[at].program.ending().grace;
         if !self.kept[at].has_ended_within(grace) {
@@ -233,7 +233,7 @@ impl<'a> Supervisor<'a> {
     /// interrupt ends what is left at once.
     pub fn stop_all(&mut self) {
         let _ = self.state.update(|state| state.phase = Phase::Stopping);
-        self.connections.observer.event(&Event::Stopping);
+        self.connections.event(&Event::Stopping);
         for services in [false, true] {
             let mut going: Vec<&mut Kept<'a>> = self
                 .kept

@@ -70,7 +70,7 @@ impl Supervisor<'_> {
         let again_in = kept.backoff.after(kept.started.elapsed());
         kept.again_at = Some(Instant::now() + again_in);
         let (program, role) = (kept.program.name(), kept.program.role());
-        self.connections.observer.event(&Event::Ended { program, role, status, again_in });
+        self.connections.event(&Event::Ended { program, role, status, again_in });
         self.save();
         None
     }
@@ -93,7 +93,7 @@ impl Supervisor<'_> {
             let again_in = kept.backoff.after(Duration::ZERO);
             kept.again_at = Some(Instant::now() + again_in);
             let program = kept.program.name();
-            self.connections.observer.event(&Event::NotStarted { program, error: &error, again_in });
+            self.connections.event(&Event::NotStarted { program, error: &error, again_in });
         }
     }
 
@@ -108,7 +108,7 @@ impl Supervisor<'_> {
                     news = true;
                     let (program, role, after) =
                         (kept.program.name(), kept.program.role(), kept.started.elapsed());
-                    self.connections.observer.event(&Event::Ready { program, role, after });
+                    self.connections.event(&Event::Ready { program, role, after });
                     continue;
                 }
                 Ok(false) if kept.first && kept.started.elapsed() > kept.program.patience() => {
