@@ -148,6 +148,7 @@ fn volumes_of_another_time() -> Result<()> {
     // Another password: the volume is made to fit the settings, and that is said.
     fs_err::write(project.at(".env"), "POSTGRES_USER=ada\nPOSTGRES_PASSWORD=second\n")?;
     let folder = project.path().to_str().context("UTF-8")?;
+    let _ended_with_the_test = Background::of(&djship, project.path());
     let output = djship.run(["up", "-d", folder])?.success()?;
     ensure!(output.stderr.contains("password of `ada`"), "{output}");
     let up = Up::start(&djship, project.path(), &[]);

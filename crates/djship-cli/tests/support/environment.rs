@@ -121,11 +121,16 @@ impl<'a> Background<'a> {
     /// `djship up -d`.
     pub(crate) fn start(djship: &'a Djship, project: &Path) -> Result<Self> {
         let folder = project.to_str().context("a path in UTF-8")?;
-        let mut background = Self { djship, project: project.to_owned(), port: 0, kept: false };
+        let mut background = Self::of(djship, project);
         let output = djship.run(["up", "-d", folder])?.success()?;
         background.port = port(&output.stderr)?;
         ensure!(output.stdout.trim() == format!("http://localhost:{}", background.port), "{output}");
         Ok(background)
+    }
+
+    /// One that is, or will be, started otherwise: it is ended with the test as well.
+    pub(crate) fn of(djship: &'a Djship, project: &Path) -> Self {
+        Self { djship, project: project.to_owned(), port: 0, kept: false }
     }
 
     pub(crate) fn page(&self, path: &str) -> Result<Response> {
