@@ -150,6 +150,8 @@ pub enum Note<'a> {
     },
     /// What became of the migrations.
     Migrated(Migrated),
+    /// The first page that the development server was asked for is an error: its status.
+    FirstPage(u16),
     /// Something that a file of the project names does not run.
     LeftOutProcess(&'a processes::LeftOut),
 }

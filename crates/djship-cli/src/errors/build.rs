@@ -50,6 +50,9 @@ pub(super) fn project(error: &ProjectError, command: &str) -> Report {
             let folder = folder.map_or_else(|| ".".to_owned(), |folder| folder.display().to_string());
             report.line("It is a file.").hint(format!("Give the project's folder: {folder}"))
         }
+        ProjectError::NoFolder { .. } if command == "up" => {
+            report.hint("Give the folder of a Django project")
+        }
         ProjectError::NoFolder { .. } => {
             report.hint("Give the folder of a Django project, or the name of an image (djship images)")
         }

@@ -25,6 +25,9 @@ pub(super) fn note(note: &Note<'_>) -> Words {
         }
         Note::Migrated(Migrated::Applied) => Words::of("Migrated the database"),
         Note::Migrated(Migrated::Unchanged) => Words::of("No new migrations"),
+        Note::FirstPage(status) => warning(&format!(
+            "the first page answers {status}; a table that is missing is made by: djship manage makemigrations, djship manage migrate"
+        )),
         Note::LeftOutProcess(left) => left_out(left),
         _ => Words::default(),
     }
@@ -73,7 +76,8 @@ fn facts(facts: &DevelopmentFacts) -> Words {
     }
     if !facts.connections.is_empty() {
         let names: Vec<_> = facts.connections.keys().map(String::as_str).collect();
-        words.lines.push(format!("{} lead to the services below", names.join(", ")));
+        let lead = if names.len() == 1 { "leads" } else { "lead" };
+        words.lines.push(format!("{} {lead} to the services below", names.join(", ")));
     }
     if facts.services.is_empty() && facts.databases.values().any(djship_django::facts::Database::is_sqlite) {
         words.lines.push("SQLite, so no server is started".to_owned());

@@ -91,7 +91,10 @@ pub(super) fn note(note: &Note<'_>, verbose: bool) -> Words {
 /// Whether a note says that something was done, not merely that something is as it was.
 pub(super) fn is_news(note: &Note<'_>) -> bool {
     match note {
-        Note::MustCompile { .. } | Note::Installed { because: Some(_), .. } | Note::Service { .. } => true,
+        Note::MustCompile { .. }
+        | Note::Installed { because: Some(_), .. }
+        | Note::Service { .. }
+        | Note::FirstPage(_) => true,
         Note::Root { reused, .. } => !reused,
         Note::Migrated(migrated) => *migrated == djship_django::develop::Migrated::Applied,
         _ => false,

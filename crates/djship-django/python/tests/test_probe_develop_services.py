@@ -209,6 +209,7 @@ DATABASES = {"default": {"ENGINE": "django.contrib.gis.db.backends.postgis", "NA
             **{"settings.ini": "[settings]\nDB_HOST=localhost\n"},
         )
         facts = self.develop(files)
+        self.assertEqual(facts["errors"], [])
         self.assertEqual((self.only_service(facts)["host"], facts["connections"]), ("localhost", {}))
 
 

@@ -61,7 +61,11 @@ impl UpError {
     /// Whether a change in the project can mend it, so that waiting for one makes sense.
     pub fn is_mendable(&self) -> bool {
         match self {
-            Self::Project(error) => !matches!(error, ProjectError::NoFolder { .. }),
+            // Most likely it is the wrong folder.
+            Self::Project(error) => matches!(
+                error,
+                ProjectError::Read(_) | ProjectError::TooLarge { .. } | ProjectError::Encoding { .. }
+            ),
             Self::Config(_) | Self::Plan(_) | Self::DotEnv(_) | Self::Processes(_) => true,
             Self::Builder(BuilderError::Install { reason, .. }) => !matches!(
                 reason,

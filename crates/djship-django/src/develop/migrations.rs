@@ -38,7 +38,7 @@ pub enum Migrated {
     Applied,
     /// Nothing has changed since the last time.
     Unchanged,
-    /// The project has none.
+    /// The project has no database.
     None,
 }
 
@@ -55,7 +55,9 @@ pub(super) fn migrate(
     environment: &str,
     fresh: bool,
 ) -> Result<Migrated, MigrateError> {
-    if !facts.has_migrations {
+    // The project may have none of its own and still need Django's: users, sessions.
+    let database = facts.databases.get("default").is_some_and(|database| !database.engine.ends_with("dummy"));
+    if !database {
         return Ok(Migrated::None);
     }
     let state = |ground: &Ground<'_>| state(ground, facts, environment);

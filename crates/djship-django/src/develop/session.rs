@@ -227,6 +227,25 @@ impl<'a> Session<'a> {
         processes: &[Process],
         supervisor: &mut Supervisor<'a>,
     ) -> Result<(), UpError> {
+        let chosen = self.port.is_none() && self.options.port.is_none();
+        let started = self.start_programs(description, processes, supervisor);
+        if let (true, Err(UpError::Start(failed))) = (chosen, &started)
+            && failed.role == Role::Web
+            && failed.output.iter().any(|line| line.contains("port is already in use"))
+        {
+            // Another environment started in the same moment.
+            self.port = None;
+            return self.start_programs(description, processes, supervisor);
+        }
+        started
+    }
+
+    fn start_programs(
+        &mut self,
+        description: &Description<'a>,
+        processes: &[Process],
+        supervisor: &mut Supervisor<'a>,
+    ) -> Result<(), UpError> {
         let port = self.choose_port(description)?;
         let programs = programs(self.tools, description, processes, port);
         let wanted: BTreeSet<String> = programs.iter().map(|program| program.name().to_owned()).collect();

@@ -8,6 +8,8 @@ use std::time::Duration;
 use djship_engine::{Container, Running};
 use rustix::process::Signal;
 
+use crate::report::Note;
+use crate::running::{self, Unavailable};
 use crate::supervisor::{Ending, Program, ProgramError, Role};
 use crate::tools::Tools;
 
@@ -70,8 +72,13 @@ impl Program for ProjectProgram<'_> {
         Ok(self.tools.engine.start(&self.container)?)
     }
 
-    fn is_ready(&mut self, _running: &Running) -> Result<bool, ProgramError> {
+    fn is_ready(&mut self, running: &Running) -> Result<bool, ProgramError> {
         let Some(port) = self.port else { return Ok(true) };
+        if !listens(port, running) {
+            // Nobody, or somebody else who took the port in the moment since it was free.
+            std::thread::sleep(Duration::from_millis(10));
+            return Ok(false);
+        }
         let answer = self.answer.get_or_insert_with(|| {
             let (sender, receiver) = mpsc::channel();
             std::thread::spawn(move || {
@@ -81,7 +88,12 @@ impl Program for ProjectProgram<'_> {
             receiver
         });
         match answer.recv_timeout(LOOK) {
-            Ok(Some(_status)) => Ok(true),
+            Ok(Some(status)) => {
+                if status >= 500 {
+                    self.tools.reporter.note(Note::FirstPage(status));
+                }
+                Ok(true)
+            }
             Ok(None) => {
                 self.answer = None;
                 std::thread::sleep(Duration::from_millis(10));
@@ -103,6 +115,15 @@ impl Program for ProjectProgram<'_> {
     fn patience(&self) -> Duration {
         PAGE
     }
+}
+
+/// Whether a program in this container listens on the port.
+fn listens(port: u16, running: &Running) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let Err(Unavailable::InUse(holder)) = running::available(address) else { return false };
+    let namespace = |pid: &str| fs_err::read_link(format!("/proc/{pid}/ns/pid_for_children")).ok();
+    // Who it is cannot always be seen; then it is taken to be ours.
+    holder.is_none_or(|holder| namespace(&holder.pid.to_string()) == namespace(&running.pid().to_string()))
 }
 
 /// The status of the start page; `None` when nobody answers, or not in HTTP.
