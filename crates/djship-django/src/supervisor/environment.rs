@@ -177,9 +177,11 @@ impl Environment {
         loop {
             let Some(holder) = self.holder()? else { return Ok(None) };
             let state = state::load(&self.state_file())?;
-            // Between its lock and its first state, a supervisor removes what a dead one left.
+            // Between its lock and its first state, a supervisor removes what a dead one left: a state, and its number in the
+            // lock's file.
             if let Some(state) = state
                 && holder.process == Some(state.process)
+                && state.process.is_alive()
             {
                 return Ok(Some(state));
             }
