@@ -68,7 +68,7 @@ pub(super) fn markdown(rows: &[Row]) -> String {
             "| {} | {} | {} | {} | {} | {} | {} |",
             row.what,
             row.who,
-            row.value.map_or_else(|| "not built yet".to_owned(), number),
+            row.value.map_or_else(|| "not measured in this run".to_owned(), number),
             spread.unwrap_or_default(),
             row.ratio.map(|ratio| format!("{ratio:.3}")).unwrap_or_default(),
             row.goal.as_deref().unwrap_or_default(),
@@ -125,7 +125,7 @@ mod tests {
             [
                 "| rebuild | djship | 20.0 ms | 19.0 ms - 1.50 s | 0.200 | 1/4 of BuildKit | reached |",
                 "| size | djship | 105.4 MB | | | | |",
-                "| up | djship | not built yet | | | | |",
+                "| up | djship | not measured in this run | | | | |",
             ]
         );
     }
