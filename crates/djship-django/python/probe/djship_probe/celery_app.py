@@ -45,10 +45,10 @@ def loaded_app(recorder):
             found += [
                 (name, attribute, value)
                 for attribute, value in vars(module).items()
-                if type(value) is Celery or (isinstance(value, type) is False and is_instance(value, Celery))
+                if is_instance(value, Celery)
             ]
-    # Where it is made, not where it is imported: the module that the application names as its own, then "celery".
-    found.sort(key=lambda f: (f[2].main != f[0], f[0].rpartition(".")[2] != "celery", f[0].count("."), f[0]))
+    # Where it is made, not where it is imported: a module called celery, then the one the application names as its own.
+    found.sort(key=lambda f: (f[0].rpartition(".")[2] != "celery", f[2].main != f[0], f[0].count("."), f[0]))
     return found[0] if found else None
 
 
