@@ -125,6 +125,19 @@ class CeleryTest(QueueTest):
         self.assert_service(facts, host=ADDRESS, hard_coded=False)
         self.assertEqual(self.values_of(facts), {"CELERY_BROKER_URL": f"{REDIS}/4"})
 
+    def test_a_broker_that_is_given_is_left_alone(self):
+        facts = self.develop_settings(
+            """
+CELERY_BROKER_URL = os.environ.get("REDIS_URL")
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": CELERY_BROKER_URL}}
+""",
+            fakes=("celery", "redis", "kombu"),
+            more=CELERY_FILES,
+            REDIS_URL="redis://localhost:6379/1",
+        )
+        self.assert_service(facts, host="localhost", hard_coded=True, lasting=True)
+        self.assertEqual(facts["connections"], {})
+
     def test_a_broker_that_only_the_application_knows(self):
         facts = self.develop_settings(
             "",
@@ -178,6 +191,14 @@ class CeleryTest(QueueTest):
 
 
 class OthersTest(QueueTest):
+    def test_a_cache_in_memory_or_in_files_is_no_service(self):
+        for settings in (
+            "",
+            'CACHES = {"default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": "/tmp/x"}}',
+        ):
+            facts = self.develop_settings(settings, fakes=("pymemcache", "redis"))
+            self.assertEqual((facts["services"], facts["external"]), ([], []))
+
     def test_memcached(self):
         settings = """
 CACHES = {{"default": {{"BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache", "LOCATION": {location}}}}}

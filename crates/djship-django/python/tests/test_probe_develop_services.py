@@ -227,7 +227,10 @@ DATABASES = {'default': env.db('DATABASE_URL', default='sqlite:///' + str(BASE_D
         self.assertEqual(facts["databases"]["default"]["name"], f"{self.project}/db.sqlite3")
         self.assertEqual(
             [w["message"] for w in facts["warnings"]],
-            ["DATABASE_URL is unset, so this project uses SQLite; set it to its address to develop with PostgreSQL"],
+            [
+                "DATABASE_URL is unset, so this project uses SQLite; set it to a URL such as"
+                " postgres://shop:shop@db/shop to develop with PostgreSQL"
+            ],
         )
         self.assertEqual(facts["warnings"][0]["line"], self.line_of("DATABASE_URL"))
 
@@ -238,6 +241,7 @@ DATABASES = {'default': env.db('DATABASE_URL', default='sqlite:///' + str(BASE_D
         self.assertEqual((facts["services"], facts["connections"]), ([], {}))
         self.assertEqual(len(facts["warnings"]), 1)
         self.assertIn("SQL_ENGINE is unset", facts["warnings"][0]["message"])
+        self.assertIn("set it to django.db.backends.postgresql to", facts["warnings"][0]["message"])
 
     def test_a_switch_that_is_unset_and_given(self):
         settings = (

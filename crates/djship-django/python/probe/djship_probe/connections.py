@@ -4,7 +4,7 @@ from . import service_urls
 from .endpoints import PAIR_NAME
 from .families import family_of
 from .markers import Candidate
-from .services import LIBPQ, POSTGRES, effective
+from .services import LIBPQ, POSTGRES, effective, is_local
 from .values import shape_of
 
 # Databases that a server has for itself: none for a project's tables.
@@ -38,12 +38,22 @@ class Connections:
                 self.add(entry, candidate, kind, part)
         elif entry["kind"] in POSTGRES and not entry["host"]:
             self.lead_libpq(entry)
-        elif (name := celery_variable(entry)) and name not in self.given:
-            self.add(entry, Candidate(name, "url", "url", entry["url"], "amqp"), kind, "url")
         else:  # the host is fixed: what was supplied stays as it is
             for part, candidate in parts.items():
                 if candidate.name in self.values:
                     self.note(entry, candidate.name, self.values[candidate.name], kind, part)
+
+    def lead_celery(self, entries, result):
+        """What is fixed to this machine is led by Celery's own variables: then no port of the machine's is needed.
+        Not when something else is fixed to the same place, nor when the developer gave it."""
+        free = [e for e in entries if e["use"] not in self.led]
+        for entry in free:
+            name = celery_variable(entry)
+            if name is None or name in self.given or not is_local(entry["host"]):
+                continue
+            shared = any(place_of(e) == place_of(entry) and not celery_variable(e) for e in free)
+            if not shared and not is_given(entry, result, self.given):
+                self.add(entry, Candidate(name, "url", "url", entry["url"], "amqp"), entry["kind"], "url")
 
     def is_supplied(self, parts):
         return "url" in parts and parts["url"].name in self.values
@@ -99,6 +109,19 @@ class Connections:
             self.found.pop(name, None)
 
 
+def place_of(entry):
+    return entry["kind"], entry["host"], entry["port"] or service_urls.DEFAULT_PORTS[entry["kind"]]
+
+
+def is_given(entry, result, given):
+    """Does a variable that the developer gave, and that the project read, lead there?"""
+    for name in result["reads"]:
+        parsed = service_urls.parse(given.get(name, ""))
+        if given.get(name) == entry["host"] or (parsed and parsed["host"] == entry["host"]):
+            return True
+    return False
+
+
 def celery_variable(entry):
     return next((name for end, name in CELERY.items() if entry["use"].upper().endswith(end)), None)
 
@@ -106,7 +129,7 @@ def celery_variable(entry):
 def uses_of_variables(result, values, given, entries):
     """Uses that no setting shows: a variable with the address of a service, which the project read."""
     found = []
-    known = {(e["kind"], e["host"], e["port"] or service_urls.DEFAULT_PORTS[e["kind"]]) for e in entries}
+    known = {place_of(e) for e in entries}
     for name, read in sorted(result["reads"].items()):
         value = given.get(name) or values.get(name) or read["example"] or ""
         if read["library"] or not value:
@@ -117,7 +140,7 @@ def uses_of_variables(result, values, given, entries):
             parsed = of_host(name, value, read, result, values, given, family[0])
         if parsed is None or parsed["kind"] == "smtp" or not service_urls.has_package(parsed["kind"]):
             continue
-        place = (parsed["kind"], parsed["host"], parsed["port"] or service_urls.PORTS[parsed["kind"]])
+        place = place_of(parsed)
         if place not in known:
             known.add(place)
             lasting = parsed["kind"] == "amqp"

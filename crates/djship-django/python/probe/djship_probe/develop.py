@@ -72,7 +72,7 @@ class View:
         self.needed = dict(chosen.resolved.needed)
         self.connections = Connections(project, self.values)
         self.final = chosen.resolved
-        self.sqlite = []  # variables that would lead from SQLite to a server
+        self.sqlite = {}  # variables that would lead from SQLite to a server, with such a value
         self.feeds = markers.Feeds()
 
     @property
@@ -152,6 +152,7 @@ class View:
         else:
             for entry in entries:
                 self.connections.lead(entry, markers.Feeds(), False)
+        self.connections.lead_celery(entries, result)
         return len(self.connections.found) > before
 
     def without_tls(self, entry, feeds, result):
@@ -166,9 +167,9 @@ class View:
         """The last try: Django set up, with all values. Connections that break it or lead nowhere are taken back."""
         checks = self.sqlite_checks()
         values = {**self.values, **self.connections.environment()}
-        results = self.project.tries.each([self.job(values, "celery"), *(job for _, job in checks)])
+        results = self.project.tries.each([self.job(values, "celery"), *(job for _, _, job in checks)])
         first = next(results)
-        self.judge_sqlite([name for name, _ in checks], list(results))
+        self.judge_sqlite(checks, list(results))
         self.final = self.resolve(values, first)
         if "facts" not in self.final.result and self.connections.found:
             uses = [use for use in self.connections.led if not use.startswith("DATABASES")]
@@ -207,7 +208,7 @@ class View:
         return bool(parts & {"url", "host"})
 
     def sqlite_checks(self):
-        """[(name, job)]: does a variable that is unset lead from SQLite to PostgreSQL? Asked beside the last try."""
+        """[(name, value, job)]: does a variable that is unset lead from SQLite to a server? Asked beside the last try."""
         facts, result = self.chosen.resolved.facts, self.chosen.resolved.result
         database = facts["databases"].get("default")
         if self.sqlite or self.project.supplies.server is None or not (database and "sqlite" in database["ENGINE"]):
@@ -230,13 +231,13 @@ class View:
             checks.append((name, {**parts, name: constant}))
         checks += [(n, {**parts, n: engine}) for n in engines if n not in switches for engine in ENGINES[:2]]
         checks += [(n, parts) for n in parts if family_of(n)[1] == "host" and not engines]
-        return [(name, self.job({**self.values, **values}, "settings")) for name, values in checks[:4]]
+        return [(name, values[name], self.job({**self.values, **values}, "settings")) for name, values in checks[:4]]
 
-    def judge_sqlite(self, names, results):
-        for name, result in zip(names, results):
+    def judge_sqlite(self, checks, results):
+        for (name, value, _), result in zip(checks, results):
             endpoints = result.get("facts", {}).get("endpoints", [])
-            if name not in self.sqlite and any(e["use"] == "DATABASES['default']" for e in endpoints):
-                self.sqlite.append(name)
+            if any(e["use"] == "DATABASES['default']" for e in endpoints):
+                self.sqlite.setdefault(name, value)
 
     def services(self):
         """(services, external, the uses they come from) that the last try shows."""

@@ -3,8 +3,9 @@
 import re
 
 from . import report
-from .services import quarrels
-from .values import is_secret
+from .connections import CELERY
+from .services import LIBPQ, POSTGRES, quarrels
+from .values import is_secret, shape_of
 
 WHERE = "in .env"
 
@@ -42,7 +43,7 @@ def compose(view):
         "runserver": runserver(facts),
         "wsgi": facts["wsgi"],
         "asgi": facts["asgi"],
-        "read": report.read_names({**result, "reads": reads}, chosen),
+        "read": read(view, reads, facts, entries),
         "allowed_hosts": facts["allowed_hosts"],
         "allowed_hosts_env": view.feeds.allowed_hosts or next(iter(view.hosts_variables()), None),
         "installed_apps": facts["installed_apps"],
@@ -71,6 +72,23 @@ def choice_of(chosen):
         "configuration": report.origin_of(chosen.configuration, chosen.configuration_origin),
         "switches": chosen.switches,
     }
+
+
+def read(view, reads, facts, entries):
+    """Every variable that the project reads, and those that libraries read on its behalf, where that matters."""
+    found = report.read_names({**view.final.result, "reads": reads}, view.chosen)
+    known = {one["name"] for one in found}
+    more = {n for n, r in reads.items() if r["library"] and n in view.project.given}
+    if any(e["kind"] in POSTGRES for e in entries):
+        more |= set(LIBPQ.values())
+    if facts["celery_app"]:
+        more |= set(CELERY.values())
+    found += [
+        {"name": n, "kind": shape_of(n), "default": None, "file": None, "line": None}
+        for n in more - known
+        if not n.startswith("DJANGO_SETTINGS")
+    ]
+    return sorted(found, key=lambda one: one["name"])
 
 
 def supplied(view, reads):
@@ -138,15 +156,16 @@ def warnings(view, facts, services, entries, reads):
 
     if not facts["debug"]:
         names = [n for n in reads if n in project.given and re.search(r"(^|_)DEBUG$", n)]
+        names = names or [n for n in ("DJANGO_SETTINGS_MODULE", "DJANGO_CONFIGURATION") if n in project.given]
         said = f"{names[0]} is set so" if names else "no way of the project's own to turn it on was found"
         warn(f"DEBUG is off: {said}", report.place_of(reads.get(names[0])) if names else None)
-    for name in view.sqlite:
-        server = {"mysql": "MySQL"}.get(project.supplies.server, "PostgreSQL")
-        warn(sqlite_message(name, server, reads), report.place_of(reads.get(name)))
+    for name, value in view.sqlite.items():
+        warn(sqlite_message(name, value, project.supplies), report.place_of(reads.get(name)))
     for entry in result["database"]:
         warn(f"the database {entry['alias']!r} is used while the project is loaded, before it is migrated", entry)
-    for entry in result["network"]:
-        warn(f"the network is used while the project is loaded: {entry['target']}", entry)
+    if "no network while" in result["errors"].get("setup", {}).get("everything", ""):
+        for entry in result["network"]:
+            warn(f"the network is used while the project is loaded: {entry['target']}", entry)
     found.extend(folders_as_warnings(project))
     failed = (facts["celery_app"] or {}).get("error")
     if failed:
@@ -167,15 +186,14 @@ def warnings(view, facts, services, entries, reads):
     return found
 
 
-def sqlite_message(name, server, reads):
-    from .families import family_of
-    from .values import shape_of
-
-    is_url = shape_of(name, (reads.get(name) or {}).get("hint")) == "database"
-    wanted = "its address" if is_url else f"the value for {server}"
-    if family_of(name) and family_of(name)[1] == "host":
-        wanted = "the server's host"
-    return f"{name} is unset, so this project uses SQLite; set it to {wanted} to develop with {server}"
+def sqlite_message(name, value, supplies):
+    server, word = {"mysql": ("MySQL", "mysql")}.get(supplies.server, ("PostgreSQL", "postgres"))
+    if "://" in value:
+        shop = supplies.offer.database
+        value = f"a URL such as {word}://{shop}:{shop}@db/{shop}"
+    elif value == supplies.offer.address:
+        value = "db"
+    return f"{name} is unset, so this project uses SQLite; set it to {value} to develop with {server}"
 
 
 def hide(project, document, entries, facts):

@@ -124,7 +124,7 @@ class Endpoints:
                 for place in places:
                     if place:
                         self.add_redis(use, place, lasting)
-            elif "memcache" in backend or "pylibmc" in backend:
+            elif re.search(r"(?<!loc)memcache|pylibmc", backend):
                 for place in places:
                     host, port = self.memcached_place(place)
                     self.add("memcached", use, host, port, url=place if isinstance(place, str) else None)

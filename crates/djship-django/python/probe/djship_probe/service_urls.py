@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from .modules import has_module
 
 KIND_BY_SCHEME = {
-    **dict.fromkeys(("redis", "rediss", "valkey", "valkeys", "redis+socket", "unix+redis"), "redis"),
+    **dict.fromkeys(("redis", "rediss", "valkey", "valkeys", "redis+socket", "unix+redis", "rediscache"), "redis"),
     **dict.fromkeys(("amqp", "amqps", "pyamqp", "librabbitmq", "rabbitmq"), "amqp"),
     **dict.fromkeys(("memcache", "memcached", "pymemcache", "pymemcached", "pylibmc", "locmemcached"), "memcached"),
     **dict.fromkeys(("smtp", "smtps", "smtp+tls", "smtp+ssl"), "smtp"),

@@ -10,7 +10,7 @@ mod steps;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use djship_django::base::Roots;
@@ -47,10 +47,20 @@ struct Wish {
 /// Whatever is reported goes to the test's log.
 struct Log;
 
+/// What was said about services since they were last told.
+static NOTES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn take_notes() -> Vec<String> {
+    std::mem::take(&mut *NOTES.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 impl Reporter for Log {
     fn stage(&self, _: Stage) {}
 
     fn note(&self, note: Note<'_>) {
+        if let Note::Service { note, .. } = &note {
+            NOTES.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{note:?}"));
+        }
         eprintln!("{note:?}");
     }
 
@@ -148,7 +158,9 @@ impl Supervised<'_> {
         }
         let pid = running.pid();
         self.running = Some(running);
-        let notes: Vec<String> = self.server.take_notes().iter().map(|note| format!("{note:?}")).collect();
+        let mut notes: Vec<String> =
+            self.server.take_notes().iter().map(|note| format!("{note:?}")).collect();
+        notes.extend(take_notes());
         Ok(json!({"ready": since.elapsed().as_millis(), "pid": pid, "notes": notes}))
     }
 
