@@ -132,8 +132,11 @@ fn a_port_in_use_and_names_that_nobody_has() -> Result<()> {
     is_report(&output, &[&format!("127.0.0.1:{port}"), "in use", &holder, "-p "])?;
     drop(listener);
 
-    is_report(&djship.run(["run", "no-such-image"])?.exit_code(1)?, &["`no-such-image`", "djship images"])?;
-    is_report(&djship.run(["run", "Not A Name"])?.exit_code(1)?, &["Not A Name"])?;
+    // Whoever else may hold the usual port.
+    let free = serving::free_port()?.to_string();
+    let unknown = djship.run(["run", "no-such-image", "-p", &free])?.exit_code(1)?;
+    is_report(&unknown, &["`no-such-image`", "djship images"])?;
+    is_report(&djship.run(["run", "Not A Name", "-p", &free])?.exit_code(1)?, &["Not A Name"])?;
     is_report(&djship.run(["run", "small", "-p", "eighty"])?.exit_code(2)?, &["`eighty`", "8080:8000"])?;
     is_report(&djship.run(["run", "small", "--user", "me"])?.exit_code(2)?, &["`me`", "12345:0"])?;
     is_report(&djship.run(["run", "small", "-v", "media"])?.exit_code(2)?, &["`media`", "SOURCE:TARGET"])?;
