@@ -44,8 +44,14 @@ pub(crate) fn exported() -> std::collections::BTreeMap<String, String> {
         .collect()
 }
 
-/// Where djship keeps everything.
+/// Where djship keeps everything, without links on the way: as root, the engine follows none in what others may own.
 pub(crate) fn home(is_root: bool) -> PathBuf {
+    let home = home_as_named(is_root);
+    // One that is not there yet is made as it is named.
+    fs_err::canonicalize(&home).unwrap_or(home)
+}
+
+fn home_as_named(is_root: bool) -> PathBuf {
     if let Some(home) = get(HOME) {
         return PathBuf::from(home);
     }

@@ -184,6 +184,7 @@ impl<'a> Session<'a> {
         let volumes = self.options.home.join("volumes").join(self.claim.environment().id());
         let place = Place { volumes: &volumes, address: self.address, names: &names };
         let mut new: Vec<Box<dyn Program + 'a>> = Vec::new();
+        let mut started = Vec::new();
         let mut fresh = false;
         for wish in wishes {
             if self.services.iter().any(|one| one.wish == wish) {
@@ -197,10 +198,12 @@ impl<'a> Session<'a> {
                 fresh |= note == ServiceNote::NewVolume;
                 self.tools.reporter.note(Note::Service { name: server.name(), note: &note });
             }
-            self.services.push(Started::of(&server, wish));
+            started.push(Started::of(&server, wish));
             new.push(Box::new(server));
         }
+        // Those that came up before another one failed are ended with it, and tried again.
         supervisor.start_all(new)?;
+        self.services.append(&mut started);
         Ok(fresh)
     }
 

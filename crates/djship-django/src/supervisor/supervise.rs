@@ -117,9 +117,10 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    /// Starts programs side by side, and returns when all of them serve. Those that do not come up are not kept; the
-    /// first of them is the error.
+    /// Starts programs side by side, and returns when all of them serve. When one does not come up, none of them is kept, and
+    /// it is the error.
     pub fn start_all(&mut self, programs: Vec<Box<dyn Program + 'a>>) -> Result<(), StartFailed> {
+        let names: Vec<String> = programs.iter().map(|program| program.name().to_owned()).collect();
         let mut failed = None;
         for program in programs {
             let mut kept = Kept::new(program);
@@ -143,12 +144,15 @@ impl<'a> Supervisor<'a> {
             self.save();
             return Ok(());
         };
-        // What has not served yet goes with it.
+        // What has not served yet goes with it at once, what serves already in its own way.
         for kept in self.kept.iter_mut().filter(|kept| kept.first) {
             kept.kill();
             self.connections.terminals.close(kept.program.name());
         }
         self.kept.retain(|kept| !kept.first);
+        for name in names {
+            self.stop(&name);
+        }
         self.save();
         Err(failed)
     }

@@ -25,6 +25,14 @@ use crate::interrupt::Interrupts;
 pub(crate) fn environment(path: &Path) -> Result<Environment, Report> {
     let environments = Environments::at(&env::home(rustix::process::geteuid().is_root()));
     let open = |folder: &Path| environments.open(folder).map_err(|error| errors::environment(&error));
+    if !path.exists()
+        && let Ok(absolute) = std::path::absolute(path)
+        && let Ok(all) = environments.list()
+        && let Some((gone, _)) = all.into_iter().find(|(_, state)| state.project == absolute)
+    {
+        // The folder was moved or removed, and what runs for it can still be ended.
+        return Ok(gone);
+    }
     let here = open(path)?;
     for folder in here.project().ancestors() {
         let environment = open(folder)?;
