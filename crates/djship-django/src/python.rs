@@ -23,10 +23,11 @@ pub(crate) const PROBE: &[Source] = sources!(
     "probe.py", "djship_probe/__init__.py", "djship_probe/attempts.py", "djship_probe/celery_app.py",
     "djship_probe/child.py", "djship_probe/choice.py", "djship_probe/connections.py", "djship_probe/develop.py",
     "djship_probe/development_report.py", "djship_probe/endpoints.py", "djship_probe/facts.py",
-    "djship_probe/failure.py", "djship_probe/families.py", "djship_probe/feeds.py", "djship_probe/markers.py", "djship_probe/modules.py",
-    "djship_probe/preload.py", "djship_probe/recording.py", "djship_probe/report.py",
+    "djship_probe/failure.py", "djship_probe/families.py", "djship_probe/feeds.py", "djship_probe/markers.py",
+    "djship_probe/modules.py", "djship_probe/preload.py", "djship_probe/recording.py", "djship_probe/report.py",
     "djship_probe/service_urls.py", "djship_probe/services.py", "djship_probe/source.py",
-    "djship_probe/supplies.py", "djship_probe/tries.py", "djship_probe/values.py", "djship_probe/watch.py",
+    "djship_probe/sqlite_default.py", "djship_probe/supplies.py", "djship_probe/tries.py", "djship_probe/values.py",
+    "djship_probe/watch.py",
 );
 
 /// Records what a step reads.

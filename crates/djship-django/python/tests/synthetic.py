@@ -138,13 +138,14 @@ class ProbeTest(unittest.TestCase):
         write_files(folder.name + "/fakes", {n: t for n, t in FAKES.items() if n.split("/")[0] in fakes})
         return self.develop_folder(self.project, root, {"PYTHONPATH": folder.name + "/fakes", **given})
 
-    def develop_folder(self, folder, root=".", given=None):
+    def develop_folder(self, folder, root=".", given=None, timeout=120):
         with tempfile.TemporaryDirectory() as out:
             facts, offer = os.path.join(out, "facts.json"), os.path.join(out, "services.json")
             Path(offer).write_text(json.dumps(OFFER), encoding="utf-8")
             script = PYTHON_FOLDER / "probe" / "probe.py"
             done = subprocess.run(
-                [INTERPRETER, str(script), "--develop", offer, "--project", folder, "--root", root, "--out", facts],
+                [INTERPRETER, str(script), "--develop", offer, "--project", folder, "--root", root, "--out", facts,
+                 "--timeout", str(timeout)],
                 env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **(given or {})},
                 capture_output=True, text=True, check=False,
             )  # fmt: skip

@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 
-from synthetic import PASSWORD, PLAIN, POLLS, PYTHON_FOLDER, ProbeTest, needs, project_files
+from synthetic import PASSWORD, PLAIN, POLLS, PYTHON_FOLDER, ProbeTest, needs, project_files, write_files
 
 DEBUG_ON = "DEBUG = True\nSECRET_KEY = 'x'\n"
 
@@ -19,9 +19,7 @@ class DebugTest(ProbeTest):
         self.assertEqual((facts["services"], facts["external"], facts["warnings"]), ([], [], []))
 
     def test_a_debug_variable_turns_it_on(self):
-        facts = self.develop(
-            project_files('SECRET_KEY = "x"\nDEBUG = bool(int(os.environ.get("SITE_DEBUG", "0")))')
-        )
+        facts = self.develop(project_files('SECRET_KEY = "x"\nDEBUG = bool(int(os.environ.get("SITE_DEBUG", "0")))'))
         self.assertEqual([(s["name"], s["value"]) for s in facts["switches"]], [("SITE_DEBUG", "1")])
         self.assertIn("'True': error", facts["switches"][0]["why"])
         self.assertEqual((facts["debug"], facts["warnings"]), (True, []))
@@ -79,9 +77,7 @@ class DebugTest(ProbeTest):
 
     def test_settings_that_are_given_have_no_sibling(self):
         facts = self.develop(self.sibling_files(), DJANGO_SETTINGS_MODULE="site1.settings.live")
-        self.assertEqual(
-            facts["settings_module"], {"value": "site1.settings.live", "origin": "DJANGO_SETTINGS_MODULE"}
-        )
+        self.assertEqual(facts["settings_module"], {"value": "site1.settings.live", "origin": "DJANGO_SETTINGS_MODULE"})
         self.assertEqual((facts["debug"], facts["switches"]), (False, []))
         self.assertIn("DEBUG is off", facts["warnings"][0]["message"])
 
@@ -131,7 +127,9 @@ class SuppliedTest(ProbeTest):
                 NAME = os.getenv("NAME", "me")
             """)
         )
-        self.assertEqual([(s["name"], s["kind"]) for s in facts["supplied"]], [("SECRET_KEY", "secret"), ("TIMEOUT", "int")])
+        self.assertEqual(
+            [(s["name"], s["kind"]) for s in facts["supplied"]], [("SECRET_KEY", "secret"), ("TIMEOUT", "int")]
+        )
         self.assertGreater(len(facts["supplied"][0]["value"]), 50)
         self.assertEqual(facts["supplied"][1]["line"], self.line_of("TIMEOUT ="))
         self.assertEqual((facts["connections"], facts["services"], facts["errors"]), ({}, [], []))
@@ -177,7 +175,10 @@ class SuppliedTest(ProbeTest):
                 project_files(f'DEBUG = True\nSECRET_KEY = "x"\nALLOWED_HOSTS = os.environ["SITE_HOSTS"].{split}')
             )
             self.assertEqual([(s["name"], s["value"]) for s in facts["supplied"]], [("SITE_HOSTS", value)])
-            self.assertEqual((facts["allowed_hosts"], facts["allowed_hosts_env"]), (["localhost", "127.0.0.1", "[::1]"], "SITE_HOSTS"))
+            self.assertEqual(
+                (facts["allowed_hosts"], facts["allowed_hosts_env"]),
+                (["localhost", "127.0.0.1", "[::1]"], "SITE_HOSTS"),
+            )
 
     def test_needed_at_setup_only(self):
         files = project_files(
@@ -209,6 +210,30 @@ class ErrorsTest(ProbeTest):
         )
         self.assertEqual((facts["debug"], facts["services"]), (None, []))
         self.assertEqual(facts["settings_module"], {"value": "site1.settings", "origin": "manage.py"})
+
+    def test_settings_that_wait_forever(self):
+        files = project_files(DEBUG_ON + "import subprocess\nsubprocess.run(['sleep', '600'])\n")
+        with tempfile.TemporaryDirectory(prefix="djship-test-") as folder:
+            write_files(folder, files)
+            facts = self.develop_folder(folder, timeout=1)
+        self.assertEqual([(e["type"], e["message"]) for e in facts["errors"]], [("Timeout", "no answer within 1 s")])
+
+    def test_settings_that_kill_their_process(self):
+        facts = self.develop(project_files(DEBUG_ON + "import signal\nos.kill(os.getpid(), signal.SIGKILL)"))
+        self.assertEqual([e["type"] for e in facts["errors"]], ["Crash"])
+
+    def test_a_mistake_in_the_models_is_no_variables_fault(self):
+        names = ("ALPHA", "BETA", "GAMMA")
+        files = project_files(
+            DEBUG_ON + "".join(f"{n} = os.environ.get('{n}')\n" for n in names) + 'INSTALLED_APPS += ["shop"]',
+            **{"shop/__init__.py": "", "shop/models.py": "int('no number')\n"},
+        )
+        facts = self.develop(files)
+        self.assertEqual(
+            [(e["stage"], e["file"], e["line"], e["hint"]) for e in facts["errors"]],
+            [("setup", "shop/models.py", 1, None)],
+        )
+        self.assertEqual(facts["supplied"], [])
 
     def test_an_app_that_is_not_installed(self):
         facts = self.develop(project_files(DEBUG_ON + 'INSTALLED_APPS += ["nowhere_to_be_found"]'))

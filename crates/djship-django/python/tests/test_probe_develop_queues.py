@@ -33,9 +33,7 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache",
                       "LOCATION": os.environ.get("CACHE_AT", "redis://redis:6379/3")}}
 """)
         self.assert_service(facts, kind="redis", host=ADDRESS, port=6379, lasting=False, uses=["CACHES['default']"])
-        self.assertEqual(
-            facts["connections"], {"CACHE_AT": {"value": f"{REDIS}/3", "service": "redis", "part": "url"}}
-        )
+        self.assertEqual(facts["connections"], {"CACHE_AT": {"value": f"{REDIS}/3", "service": "redis", "part": "url"}})
 
     def test_a_list_of_places(self):
         facts = self.develop_settings("""
@@ -81,7 +79,9 @@ MINE = {"places": ["https://example.com", ("redis://:word@redis/2",)]}
 
     def test_elsewhere(self):
         facts = self.develop_settings(
-            'CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": os.environ["CACHE_URL"]}}',
+            """
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": os.environ["CACHE_URL"]}}
+""",
             CACHE_URL="rediss://:secret-word@cache.example.com:6390",
         )
         self.assertEqual(facts["services"], [])
@@ -159,12 +159,22 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", 
         self.assert_service(facts, kind="amqp", host=ADDRESS, port=5672, user="guest", virtual_host="/", lasting=True)
         self.assertEqual(list(facts["connections"]), ["CELERY_BROKER_URL"])
 
+    def test_a_broker_that_is_unset_is_redis_where_it_can_be(self):
+        settings = 'CELERY_BROKER_URL = os.environ.get("QUEUE_URL")'
+        for fakes, kind in ((("celery", "kombu", "redis"), "redis"), (("celery", "kombu"), "amqp")):
+            facts = self.develop_settings(settings, fakes=fakes, more=CELERY_FILES)
+            self.assert_service(facts, kind=kind, host=ADDRESS, hard_coded=False)
+            self.assertEqual(list(facts["connections"]), ["QUEUE_URL"])
+
     def test_without_an_application_there_is_no_default(self):
         facts = self.develop_settings("", fakes=("celery", "kombu"))
         self.assertEqual((facts["celery"], facts["services"]), (None, []))
 
     def test_tasks_that_run_at_once_need_nothing(self):
-        for settings in ("CELERY_TASK_ALWAYS_EAGER = True\nCELERY_BROKER_URL = 'redis://redis'", "CELERY_BROKER_URL = 'memory://'"):
+        for settings in (
+            "CELERY_TASK_ALWAYS_EAGER = True\nCELERY_BROKER_URL = 'redis://redis'",
+            "CELERY_BROKER_URL = 'memory://'",
+        ):
             facts = self.develop_settings(settings, fakes=("celery", "redis", "kombu"), more=CELERY_FILES)
             self.assertEqual(facts["services"], [])
             self.assertEqual(facts["celery"], {"app": "site1", "worker": False, "beat": False})
@@ -194,7 +204,7 @@ class OthersTest(QueueTest):
     def test_a_cache_in_memory_or_in_files_is_no_service(self):
         for settings in (
             "",
-            'CACHES = {"default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": "/tmp/x"}}',
+            'CACHES = {"default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": "/x"}}',
         ):
             facts = self.develop_settings(settings, fakes=("pymemcache", "redis"))
             self.assertEqual((facts["services"], facts["external"]), ([], []))

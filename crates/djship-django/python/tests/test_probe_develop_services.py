@@ -38,7 +38,8 @@ class VariablesTest(DatabaseTest):
         self.assert_ours(facts, kind="postgres", port=5432, user="keeper", password=PASSWORD, name="bookshop")
         self.assertEqual(
             {n: c["part"] for n, c in facts["connections"].items()},
-            {"SQL_HOST": "host", "SQL_PORT": "port", "SQL_USER": "user", "SQL_PASSWORD": "password", "SQL_DATABASE": "name"},
+            {"SQL_HOST": "host", "SQL_PORT": "port", "SQL_USER": "user", "SQL_PASSWORD": "password",
+             "SQL_DATABASE": "name"},
         )  # fmt: skip
         self.assertEqual((facts["supplied"], facts["external"], facts["warnings"]), ([], [], []))
         self.assertEqual(self.only_service(facts)["uses"], ["DATABASES['default']"])
@@ -64,7 +65,8 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": os.e
     def test_a_url_comes_before_parts(self):
         facts = self.develop_settings(
             PARTS.format(engine=POSTGRES, host="localhost")
-            + "import dj_database_url\nif 'DATABASE_URL' in os.environ:\n    DATABASES['default'] = dj_database_url.config()\n"
+            + "import dj_database_url\n"
+            + "if 'DATABASE_URL' in os.environ:\n    DATABASES['default'] = dj_database_url.config()\n"
         )
         self.assert_ours(facts, user="keeper", name="bookshop")
         self.assertEqual(
@@ -107,6 +109,15 @@ DATABASES = {"default": {**ONE, "NAME": "first"}, "other": {**ONE, "NAME": "seco
             {n: c["part"] for n, c in facts["connections"].items()},
             {"PGHOST": "host", "PGPORT": "port", "PGPASSWORD": "password"},
         )
+        self.assertEqual([r["name"] for r in facts["read"]], ["PGHOST", "PGPASSWORD", "PGPORT"])
+
+    def test_libpqs_variables_may_be_given(self):
+        facts = self.develop_settings(
+            'DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "books", "USER": "me"}}',
+            PGHOST="db.example.com",
+        )
+        self.assertEqual((facts["services"], facts["connections"]), ([], {}))
+        self.assertEqual(facts["external"][0]["host"], "db.example.com")
 
     def test_an_engine_in_the_projects_own_word(self):
         facts = self.develop_settings(
@@ -205,7 +216,8 @@ DATABASES = {"default": {"ENGINE": "django.contrib.gis.db.backends.postgis", "NA
         files = project_files(
             PLAIN_DEBUG
             + "from decouple import config\n"
-            + "DATABASES = {'default': {'ENGINE': 'django.db.backends.postgresql', 'HOST': config('DB_HOST'), 'NAME': 'x'}}",
+            + "ENGINE = 'django.db.backends.postgresql'\n"
+            + "DATABASES = {'default': {'ENGINE': ENGINE, 'HOST': config('DB_HOST'), 'NAME': 'x'}}",
             **{"settings.ini": "[settings]\nDB_HOST=localhost\n"},
         )
         facts = self.develop(files)
@@ -279,8 +291,7 @@ DATABASES = {"default": {
 }}
 """
         )
-        for name, text in {"__init__": "version_info = (2, 2, 1)\n", "base": ""}.items():
-            files[f"unused/{name}.py"] = text
         facts = self.develop(files)
         self.assert_ours(facts, kind="mysql", port=3306, name="blog", user="keeper", password=PASSWORD)
-        self.assertEqual(facts["connections"]["DJANGO_MYSQL_PORT"], {"value": "3306", "service": "mysql", "part": "port"})
+        port = facts["connections"]["DJANGO_MYSQL_PORT"]
+        self.assertEqual(port, {"value": "3306", "service": "mysql", "part": "port"})

@@ -109,7 +109,9 @@ class Project:
             if result["database"] and "no database while" in error["everything"]:
                 break
             taken = (*given, *self.given, *banned)
-            offered = {**error, "names": [n for n in error["names"] if n not in taken]}
+            # Beyond the settings, most failures are the project's own, and the developer waits for the message.
+            suspected = error["names"][: error["with_reason"]] if self.is_beyond_settings(result) else error["names"]
+            offered = {**error, "names": [n for n in suspected if n not in taken]}
             picked = next_values(offered, result["reads"], tried)
             if not picked and not result["supplied"] and round_number > 0:
                 break
@@ -122,6 +124,9 @@ class Project:
         if not self.develops and result["ok"]:
             self.prove(outcome, upto, banned)
         return outcome
+
+    def is_beyond_settings(self, result):
+        return self.develops and "settings" in result["done"]
 
     def _make_folders(self, result):
         """A folder that is missing may stop the import: made in this throw-away copy, and reported."""

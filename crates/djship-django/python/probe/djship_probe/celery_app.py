@@ -43,9 +43,7 @@ def loaded_app(recorder):
         file = getattr(module, "__file__", None)
         if isinstance(file, str) and recorder.is_project_file(file):
             found += [
-                (name, attribute, value)
-                for attribute, value in vars(module).items()
-                if is_instance(value, Celery)
+                (name, attribute, value) for attribute, value in vars(module).items() if is_instance(value, Celery)
             ]
     # Where it is made, not where it is imported: a module called celery, then the one the application names as its own.
     found.sort(key=lambda f: (f[0].rpartition(".")[2] != "celery", f[2].main != f[0], f[0].count("."), f[0]))

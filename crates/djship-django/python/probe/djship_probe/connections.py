@@ -59,6 +59,9 @@ class Connections:
         return "url" in parts and parts["url"].name in self.values
 
     def add(self, entry, candidate, kind, part):
+        if candidate.form == "url" and not candidate.example and entry["kind"] not in DATABASES:
+            # The variable decides: there was only a library's default.
+            kind = service_urls.KIND_BY_SCHEME[candidate.scheme]
         value = self.value_for(entry, candidate, kind, part)
         if value is not None:
             self.note(entry, candidate.name, value, kind, part)
@@ -72,8 +75,9 @@ class Connections:
         if candidate.form == "database":
             return self.offer.url(kind, self.own_name(entry))
         if candidate.form == "url":
-            keeps = candidate.example and service_urls.kind_of(candidate.example) == kind
-            return service_urls.with_place(candidate.example, self.offer.address, port) if keeps else self.offer.url(kind)
+            if candidate.example and service_urls.kind_of(candidate.example) == kind:
+                return service_urls.with_place(candidate.example, self.offer.address, port)
+            return self.offer.url(kind)
         if candidate.form == "place":
             return f"{self.offer.address}:{port}"
         if part == "host":

@@ -3,7 +3,7 @@
 import os
 import re
 
-from . import choice, development_report, markers, source
+from . import choice, development_report, markers, source, sqlite_default
 from .connections import Connections, uses_of_variables
 from .families import family_of
 from .services import effective, gather
@@ -165,11 +165,11 @@ class View:
 
     def settle(self):
         """The last try: Django set up, with all values. Connections that break it or lead nowhere are taken back."""
-        checks = self.sqlite_checks()
+        checks = sqlite_default.checks(self) if not self.sqlite else []
         values = {**self.values, **self.connections.environment()}
         results = self.project.tries.each([self.job(values, "celery"), *(job for _, _, job in checks)])
         first = next(results)
-        self.judge_sqlite(checks, list(results))
+        self.sqlite.update(sqlite_default.judge(checks, list(results)))
         self.final = self.resolve(values, first)
         if "facts" not in self.final.result and self.connections.found:
             uses = [use for use in self.connections.led if not use.startswith("DATABASES")]
@@ -206,38 +206,6 @@ class View:
     def leads_the_host(self, use):
         parts = {self.connections.found[n]["part"] for n in self.connections.led[use] if n in self.connections.found}
         return bool(parts & {"url", "host"})
-
-    def sqlite_checks(self):
-        """[(name, value, job)]: does a variable that is unset lead from SQLite to a server? Asked beside the last try."""
-        facts, result = self.chosen.resolved.facts, self.chosen.resolved.result
-        database = facts["databases"].get("default")
-        if self.sqlite or self.project.supplies.server is None or not (database and "sqlite" in database["ENGINE"]):
-            return []
-        free = [
-            n for n, r in result["reads"].items()
-            if not r["library"] and n not in self.project.given and not markers.is_from_file(n, r, result)
-        ]  # fmt: skip
-        candidates = [c for c in markers.candidates(self.project, result, self.values, self.fixed()) if c.name in free]
-        offer = self.project.supplies.offer
-        checks = [(c.name, {c.name: offer.url(self.project.supplies.server)}) for c in candidates if c.form == "database"]
-        parts = {n: self.project.supplies.value(n, "text") for n in free if (family_of(n) or ("", ""))[0] == "database"}
-        engines = [n for n in free if family_of(n) == ("database", "engine")]
-        switches = {}
-        for file in result["loaded"]:
-            for name, constant, _line in source.compared_constants(os.path.join(self.project.root, file)):
-                if name in free and re.search(r"postg|psql|pgsql", constant, re.I):
-                    switches.setdefault(name, constant)
-        for name, constant in switches.items():
-            checks.append((name, {**parts, name: constant}))
-        checks += [(n, {**parts, n: engine}) for n in engines if n not in switches for engine in ENGINES[:2]]
-        checks += [(n, parts) for n in parts if family_of(n)[1] == "host" and not engines]
-        return [(name, values[name], self.job({**self.values, **values}, "settings")) for name, values in checks[:4]]
-
-    def judge_sqlite(self, checks, results):
-        for (name, value, _), result in zip(checks, results):
-            endpoints = result.get("facts", {}).get("endpoints", [])
-            if any(e["use"] == "DATABASES['default']" for e in endpoints):
-                self.sqlite.setdefault(name, value)
 
     def services(self):
         """(services, external, the uses they come from) that the last try shows."""

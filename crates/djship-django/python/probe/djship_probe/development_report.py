@@ -8,6 +8,8 @@ from .services import LIBPQ, POSTGRES, quarrels
 from .values import is_secret, shape_of
 
 WHERE = "in .env"
+# Favourite passwords that are also words of our messages.
+OPEN_WORDS = {"postgres", "localhost", "password", "secret", "user", "development", "any", "set"}
 
 
 def compose_failed(project, chosen):
@@ -17,7 +19,7 @@ def compose_failed(project, chosen):
         **nothing_seen(),
         **choice_of(chosen),
         "read": report.read_names(result, chosen),
-        "errors": report.errors(result, WHERE),
+        "errors": report.errors(result, WHERE, only_with_reason=True),
         "warnings": folders_as_warnings(project),
         "folders": folders(project),
     }
@@ -35,7 +37,7 @@ def compose(view):
         **choice_of(chosen),
         "debug": facts["debug"],
         "supplied": supplied(view, reads),
-        "connections": {n: c for n, c in sorted(view.connections.found.items())},
+        "connections": view.connections.found,
         "services": services,
         "external": external,
         "databases": databases(facts),
@@ -43,7 +45,7 @@ def compose(view):
         "runserver": runserver(facts),
         "wsgi": facts["wsgi"],
         "asgi": facts["asgi"],
-        "read": read(view, reads, facts, entries),
+        "read": read(view, reads, facts),
         "allowed_hosts": facts["allowed_hosts"],
         "allowed_hosts_env": view.feeds.allowed_hosts or next(iter(view.hosts_variables()), None),
         "installed_apps": facts["installed_apps"],
@@ -51,7 +53,7 @@ def compose(view):
         "python_version": facts["python_version"],
         "has_migrations": report.has_migrations(project),
         "folders": folders(project),
-        "errors": [e for e in report.errors(result, WHERE) if not is_of_probe(result, e)],
+        "errors": [e for e in report.errors(result, WHERE, only_with_reason=True) if not is_of_probe(result, e)],
         "warnings": warnings(view, facts, services, entries, reads),
     }
     return hide(project, document, entries, facts)
@@ -74,13 +76,14 @@ def choice_of(chosen):
     }
 
 
-def read(view, reads, facts, entries):
+def read(view, reads, facts):
     """Every variable that the project reads, and those that libraries read on its behalf, where that matters."""
     found = report.read_names({**view.final.result, "reads": reads}, view.chosen)
     known = {one["name"] for one in found}
     more = {n for n, r in reads.items() if r["library"] and n in view.project.given}
-    if any(e["kind"] in POSTGRES for e in entries):
-        more |= set(LIBPQ.values())
+    for entry in facts["endpoints"]:
+        if entry["kind"] in POSTGRES:
+            more |= {name for part, name in LIBPQ.items() if not entry[part]}
     if facts["celery_app"]:
         more |= set(CELERY.values())
     found += [
@@ -198,7 +201,7 @@ def sqlite_message(name, value, supplies):
 
 def hide(project, document, entries, facts):
     """No message repeats a password. Words that also stand for something open, like a user's name, are none."""
-    open_words = {e[part] for e in entries for part in ("user", "name", "host", "kind")} | {"postgres", "localhost"}
+    open_words = {e[part] for e in entries for part in ("user", "name", "host", "kind")} | OPEN_WORDS
     secrets = {e["password"] for e in entries} | set(facts.get("secrets", [])) | {project.supplies.offer.password}
     secrets |= {value for name, value in project.given.items() if is_secret(name)}
     return report.hide(document, [s for s in secrets if s and len(s) >= 3 and s not in open_words], set())

@@ -56,13 +56,14 @@ class Endpoints:
         except Exception:  # a setting that only fails when it is used
             return default
 
-    def add(self, kind, use, host, port=None, user=None, password=None, name=None, virtual_host=None, url=None, lasting=False):
+    def add(self, kind, use, host, port=None, user=None, password=None, **more):
+        """`more`: name, virtual_host, url, lasting."""
         if not service_urls.has_package(kind):
             return
         entry = {
             "kind": kind, "use": use, "host": plain(host) or "", "port": number(port), "user": plain(user),
-            "password": plain(password), "name": plain(name), "virtual_host": virtual_host, "url": url,
-            "lasting": lasting,
+            "password": plain(password), "name": plain(more.get("name")), "virtual_host": more.get("virtual_host"),
+            "url": more.get("url"), "lasting": more.get("lasting", False),
         }  # fmt: skip
         if entry not in self.found:
             self.found.append(entry)
@@ -90,8 +91,9 @@ class Endpoints:
             if url:
                 self.add_redis(use, url, lasting)
             elif "sentinels" not in lower and "connection_pool" not in lower:
-                self.add("redis", use, lower.get("host") or lower.get("unix_socket_path") or "localhost",
-                         lower.get("port"), lower.get("username"), lower.get("password"), lasting=lasting)  # fmt: skip
+                host = lower.get("host") or lower.get("unix_socket_path") or "localhost"
+                port, user, password = (lower.get(part) for part in ("port", "username", "password"))
+                self.add("redis", use, host, port, user, password, lasting=lasting)
         else:
             self.add_client(use, value, lasting)
 
@@ -108,8 +110,8 @@ class Endpoints:
         for alias, database in self.settings.DATABASES.items():
             kind = database_kind(database.get("ENGINE"), self.settings)
             if kind:
-                self.add(kind, f"DATABASES[{alias!r}]", database.get("HOST"), database.get("PORT"), database.get("USER"),
-                         database.get("PASSWORD"), database.get("NAME"), lasting=True)  # fmt: skip
+                place = (database.get(part) for part in ("HOST", "PORT", "USER", "PASSWORD"))
+                self.add(kind, f"DATABASES[{alias!r}]", *place, name=database.get("NAME"), lasting=True)
 
     def caches(self):
         session_alias = None
@@ -221,7 +223,8 @@ class Endpoints:
         return bool(self.celery and self.celery["always_eager"]) or any(self.get(name) for name in names)
 
     def other_settings(self):
-        for name in sorted(n for n in dir(self.settings) if n.isupper() and n not in KNOWN and not n.startswith("EMAIL_")):
+        names = (n for n in dir(self.settings) if n.isupper() and not n.startswith("EMAIL_"))
+        for name in sorted(set(names) - KNOWN):
             if CELERY_NAME.match(name) and (self.eager() or not has_module("celery")):
                 continue
             if self.has_celery_app() and name.endswith(("BROKER_URL", "RESULT_BACKEND")):

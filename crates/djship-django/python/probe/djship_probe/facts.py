@@ -1,7 +1,6 @@
 """Facts from the live settings, collected in the child once they are imported."""
 
 import glob
-import importlib
 import os
 import sys
 
@@ -51,14 +50,23 @@ def for_development(settings, celery):
         "tls": {alias: tls_mode(database) for alias, database in settings.DATABASES.items()},
         "names_databases": settings.is_overridden("DATABASES"),
         "https_only": bool(settings.SECURE_SSL_REDIRECT),
-        "mail_tls": bool(getattr(settings, "EMAIL_USE_TLS", False) or getattr(settings, "EMAIL_USE_SSL", False)),
+        "mail_tls": mail_tls(settings),
         "channels": version_of("channels"),
     }
 
 
+def mail_tls(settings):
+    mailers = getattr(settings, "MAILERS", None)
+    if mailers:
+        options = [mailer.get("OPTIONS") or {} for mailer in mailers.values()]
+        return any(one.get("use_tls") or one.get("use_ssl") for one in options)
+    return bool(getattr(settings, "EMAIL_USE_TLS", False) or getattr(settings, "EMAIL_USE_SSL", False))
+
+
 def has_engine(database):
     try:
-        return has_module(f"{database.get('ENGINE')}.base")
+        engine = str(database.get("ENGINE")).removesuffix("_psycopg2")  # Django still knows that name
+        return has_module(f"{engine}.base")
     except Exception:  # a package on the way that is not there, or wants what is not there
         return False
 

@@ -52,7 +52,7 @@ UNMENDABLE = {"SyntaxError", "IndentationError", "TabError", "ModuleNotFoundErro
 
 
 def explain(recorder, error, printed=""):
-    """{"type", "message", "file", "line", "names": most likely first, "mendable"} of an exception."""
+    """{"type", "message", "file", "line", "names": most likely first, "with_reason", "mendable"} of an exception."""
     chain = []
     while error is not None and len(chain) < 5:
         chain.append(error)
@@ -66,6 +66,7 @@ def explain(recorder, error, printed=""):
     place = own_place(recorder, chain)
     everything = " | ".join(f"{type(e).__name__}: {e}" for e in chain) + " " + printed[-400:]
     kinds = {type(e).__name__ for e in chain}
+    names, with_reason = suspects(recorder, chain, everything, place)
     missing = next((e.name for e in chain if isinstance(e, ModuleNotFoundError)), None)
     return {
         "type": type(first).__name__,
@@ -73,7 +74,8 @@ def explain(recorder, error, printed=""):
         "everything": everything[:1500],
         "file": place[0] and recorder.relative(place[0]),
         "line": place[1],
-        "names": suspects(recorder, chain, everything, place),
+        "names": names,
+        "with_reason": with_reason,
         "missing_module": missing,
         "mendable": not kinds & UNMENDABLE,
     }
@@ -97,7 +99,10 @@ def own_frames(recorder, error):
 
 
 def suspects(recorder, chain, text, place):
-    """Names that may be behind the failure. The message itself is the best witness, in its own order."""
+    """Names that may be behind the failure, and how many of them for a reason: the others were only read last.
+
+    The message itself is the best witness, in its own order.
+    """
     reads = {n: r for n, r in recorder.reads.items() if not r["library"]}
     found = []
 
@@ -134,9 +139,10 @@ def suspects(recorder, chain, text, place):
             if len(target) > 3 and target.isupper() and re.search(rf"\b{re.escape(target)}\b", text):
                 add(n for n in names if n in reads)
 
+    with_reason = len(found)
     # Last: what was read last and answered with nothing.
     add(n for n, r in reversed(reads.items()) if not r["present"] and r["default"] is None)
-    return found[:12]
+    return found[:12], min(with_reason, 12)
 
 
 def is_block(statement):

@@ -15,6 +15,7 @@ FIRST_PORT = 47000
 TEXT_SHAPES = {"text", "host", "hosts", "secret"}
 URL_KINDS = {"cache": "redis", "amqp": "amqp", "smtp": "smtp"}
 PARTS = ("host", "port", "user", "password", "name", "virtual_host")
+BOOLEAN = re.compile(r"(true|false|yes|no|on|off|0|1)$", re.I)
 ROUNDS = 4
 
 
@@ -50,7 +51,7 @@ def candidates(project, result, values, fixed):
     for name, read in sorted(result["reads"].items()):
         if read["library"] or name in fixed or name in project.given or is_from_file(name, read, result):
             continue
-        if name in ("DJANGO_SETTINGS_MODULE", "DJANGO_CONFIGURATION"):
+        if name in ("DJANGO_SETTINGS_MODULE", "DJANGO_CONFIGURATION") or name.endswith("_FILE"):
             continue
         shape = shape_of(name, read["hint"])
         example = values.get(name) or read["example"] or ""
@@ -81,10 +82,13 @@ def candidate_for(name, shape, example, server):
         return Candidate(name, shape, "url", scheme=scheme_of(service)) if service else None
     if shape == "port" or (family and family[1] == "port"):
         return Candidate(name, shape, "port", example)
-    return Candidate(name, shape, "text", example) if shape in TEXT_SHAPES else None
+    return Candidate(name, shape, "text", example) if shape in TEXT_SHAPES and not BOOLEAN.match(example) else None
 
 
 def scheme_of(kind):
+    """What a variable that says nothing takes: Redis for a broker too, where it can be reached."""
+    if kind == "redis" and not service_urls.has_package("redis") and service_urls.has_package("amqp"):
+        return "amqp"
     return "memcache" if kind == "memcached" else kind
 
 
@@ -138,10 +142,10 @@ def find(project, chosen, values, upto, found):
     marks = [[(c, *c.marked(i)) for i, c in enumerate(one)] for one in sets]
     results = project.tries.each([job(project, chosen, values, upto, marked) for marked in marks])
     for one, marked, result in zip(sets, marks, results):
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
             if result["ok"] or "facts" in result or len(one) < 2:
                 break
-            one = fewer(one, next(iter(result["errors"].values())))
+            one = fewer(one, next(iter(result["errors"].values())), only_named=number == 1)
             marked = [(c, *c.marked(i)) for i, c in enumerate(one)]
             result = next(project.tries.each([job(project, chosen, values, upto, marked)]))
         if "facts" in result:
@@ -154,10 +158,12 @@ def job(project, chosen, values, upto, marked):
     return project.job(values, upto, chosen.resolved.settings, chosen.resolved.configuration)
 
 
-def fewer(candidates_marked, error):
-    """Without what the failure blames; without blame, those that are services' by their names."""
+def fewer(candidates_marked, error, only_named):
+    """Without what the failure blames; without blame, or the second time, those that are services' by their names."""
+    named = [c for c in candidates_marked if family_of(c.name) or c.form in ("url", "place")]
+    if only_named and named and len(named) < len(candidates_marked):
+        return named
     blamed = [n for n in error["names"] if any(c.name == n for c in candidates_marked)][:1]
     if blamed:
         return [c for c in candidates_marked if c.name not in blamed]
-    named = [c for c in candidates_marked if family_of(c.name)]
-    return named if len(named) < len(candidates_marked) else candidates_marked[: len(candidates_marked) // 2]
+    return named if named and len(named) < len(candidates_marked) else candidates_marked[: len(candidates_marked) // 2]

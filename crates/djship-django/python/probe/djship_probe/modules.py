@@ -5,9 +5,9 @@ import sys
 
 
 def has_module(name):
-    if name in sys.modules:
-        return True
+    if name in sys.modules:  # asked first: kombu and celery stand there without a spec
+        return sys.modules[name] is not None
     try:
         return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):  # a parent that is no package; kombu and celery stand in sys.modules without a spec
+    except (Exception, SystemExit):  # a parent is imported for it, and does what it likes
         return False

@@ -64,8 +64,8 @@ def read_names(result, choice):
     ]
 
 
-def errors(result, where="under [tool.djship.build-env]"):
-    """`where`: where the user gives values."""
+def errors(result, where="under [tool.djship.build-env]", only_with_reason=False):
+    """`where`: where the user gives values. `only_with_reason`: of the variables that may be behind a failure."""
     found = []
     for stage, e in result["errors"].items():
         hint = HINTS.get("SyntaxError" if "SyntaxError" in e["everything"] and not e["mendable"] else e["type"])
@@ -76,7 +76,7 @@ def errors(result, where="under [tool.djship.build-env]"):
             hint = "move the query out of what is imported: into a view, a command, or a lazy object"
         if "no network while" in e["everything"]:
             hint = "settings are read at build time too, where there is no network: make the call when it is needed"
-        names = ", ".join(e["names"][:4])
+        names = ", ".join((e["names"][: e["with_reason"]] if only_with_reason else e["names"])[:4])
         if hint is None and names and e["mendable"]:
             hint = f"variables that may be behind it: {names}; give real values {where}"
         found.append(

@@ -18,6 +18,11 @@ DATABASE_SCHEMES = {
 PORTS = {
     "postgres": 5432, "postgis": 5432, "mysql": 3306, "redis": 6379, "amqp": 5672, "memcached": 11211, "smtp": 1025,
 }  # fmt: skip
+# Without encryption, and by way of the network.
+PLAIN_SCHEMES = {
+    "rediss": "redis", "valkeys": "valkey", "amqps": "amqp", "unix+redis": "redis", "redis+socket": "redis",
+    "smtps": "smtp", "smtp+tls": "smtp", "smtp+ssl": "smtp",
+}  # fmt: skip
 # Where nothing says a port. Mail is the one service whose usual port is not ours.
 DEFAULT_PORTS = {**PORTS, "smtp": 25}
 # A service is used by one of these; an address that none of them can open is only text.
@@ -87,9 +92,7 @@ def split_host(text):
 def with_place(url, address, port):
     """The same URL at another host; encryption, which our services do not have, is left out."""
     scheme, _, rest = url.partition("://")
-    scheme = {"rediss": "redis", "valkeys": "valkey", "amqps": "amqp", "unix+redis": "redis", "redis+socket": "redis"}.get(
-        scheme.lower(), scheme
-    )  # fmt: skip
+    scheme = PLAIN_SCHEMES.get(scheme.lower(), scheme)
     place, slash, path = rest.partition("/")
     user, at, host = place.rpartition("@")
     if not host and scheme == "redis":  # it was a socket

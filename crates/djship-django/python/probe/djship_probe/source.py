@@ -89,7 +89,10 @@ def survives_absence(file, line):
             for handler in up.handlers:
                 caught = "" if handler.type is None else ast.unparse(handler.type)
                 leaves = any(isinstance(n, (ast.Raise, ast.Call)) and ends(n) for n in ast.walk(handler))
-                if (not caught or re.search("KeyError|LookupError|Exception|UndefinedValue|ImproperlyConfigured|EnvError", caught)) and not leaves:
+                if (
+                    not caught
+                    or re.search("KeyError|LookupError|Exception|UndefinedValue|ImproperlyConfigured|EnvError", caught)
+                ) and not leaves:
                     return True
         node = up
     return False
@@ -164,7 +167,7 @@ def compared_constants(file):
             sides = [(node.func.value, a) for a in node.args] + [(a, node.func.value) for a in node.args]
         elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Dict):
             sides = [(node.slice, node.value)]
-        elif isinstance(node, ast.Match):
+        elif isinstance(node, getattr(ast, "Match", ())):  # since Python 3.10
             sides = [(node.subject, case.pattern) for case in node.cases]
         for variable, constant in sides:
             for name in names_of(variable):

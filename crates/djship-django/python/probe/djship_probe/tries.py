@@ -1,6 +1,7 @@
 """Processes: each try is a fork of this one, which has Django loaded and no code of the project."""
 
 import collections
+import contextlib
 import json
 import os
 import shutil
@@ -53,7 +54,6 @@ class Tries:
 
     def _start(self, plan, environment):
         self.count += 1
-        if os.environ.get("DEBUGTRIES"): print(plan["upto"], plan["settings"], plan["lenient"], {k:v for k,v in environment.items() if k not in os.environ})
         out, log = (os.path.join(self.folder, f"{self.count}.{kind}") for kind in ("json", "log"))
         pid = os.fork()
         if pid == 0:
@@ -87,10 +87,8 @@ def ended(running):
 
 def kill(running):
     os.kill(running.pid, signal.SIGKILL)  # it may not lead a group of its own yet
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(running.pid, signal.SIGKILL)  # what it started
-    except ProcessLookupError:
-        pass
     os.waitpid(running.pid, 0)
 
 
@@ -109,7 +107,7 @@ def crashed(log, timed_out, seconds):
     )
     error = {
         "type": "Timeout" if timed_out else "Crash", "message": message[:600], "everything": log[-1500:], "file": None,
-        "line": None, "names": [], "missing_module": None, "mendable": False,
+        "line": None, "names": [], "with_reason": 0, "missing_module": None, "mendable": False,
     }  # fmt: skip
     return {
         "ok": False, "module": None, "configuration": None, "done": [], "errors": {"settings": error}, "reads": {},
