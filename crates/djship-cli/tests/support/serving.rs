@@ -26,7 +26,8 @@ impl Serving {
     pub(crate) fn start(djship: &Djship, arguments: &[&str]) -> Result<Self> {
         let port = free_port()?;
         let publish = port.to_string();
-        let mut all = vec!["run"];
+        // One worker: Gunicorn that is ended while it starts another one waits for that one's time-out, and is killed.
+        let mut all = vec!["run", "-e", "WEB_CONCURRENCY=1"];
         all.extend(arguments);
         all.extend(["-p", &publish]);
         let mut running = djship.start(&all)?;
