@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use djship_testkit::mirror::DebianMirror;
 use djship_testkit::{Djship, Output, TempProject, need, needs};
-use support::environment::{Background, Up, nothing_is_left, within};
+use support::environment::{Background, Up, kept, nothing_is_left, page, port};
 use support::{SOON, await_some, fixture, polls, sharing};
 
 /// `djship up -d` that must be refused with these words, and leave nothing running.
@@ -49,11 +49,13 @@ fn settings_that_are_mended() -> Result<()> {
     ensure!(running.text().contains("diary/settings.py, line "), "{}", running.text());
     edit(&settings, "INSTALLED_APPS = [[", "INSTALLED_APPS = [")?;
     running.await_text("Serving on http://localhost:", SOON)?;
+    let number = port(&running.text())?;
+    page(number, "/")?;
     // The same while it runs: the server is gone, and comes back.
     edit(&settings, "INSTALLED_APPS = [", "INSTALLED_APPS = [[")?;
     running.await_text("has ended (", SOON)?;
     edit(&settings, "INSTALLED_APPS = [[", "INSTALLED_APPS = [")?;
-    let serves = || within(&djship, project.path(), &["exec", "web", "true"]).ok()?.success().ok();
+    let serves = || page(number, "/").ok().filter(|page| page.text().contains("diary")).map(drop);
     await_some(SOON, serves).with_context(|| running.text())?;
     running.signal(rustix::process::Signal::INT)?;
     running.wait(SOON)?.exit_code(130)?;
@@ -90,6 +92,8 @@ fn what_the_files_say_wrongly() -> Result<()> {
     let project =
         small()?.with("djship.toml", "[services.redis]\npackages = [\"redis\"]\ncomand = \"x\"\n")?;
     refused(&djship, &project, &[], &["djship.toml", "line 3", "comand", "command"])?;
+    let project = small()?.with("pyproject.toml", "[tool.djship.develop]\nmigrat = false\n")?;
+    refused(&djship, &project, &[], &["pyproject.toml", "line 2", "migrat", "Did you mean `migrate`?"])?;
     let project = small()?.with(".env", "FINE=1\nthis is no variable\n")?;
     refused(&djship, &project, &[], &[".env", "line 2", "hint: "])?;
     let project = small()?;
@@ -155,24 +159,12 @@ fn volumes_of_another_time() -> Result<()> {
     ensure!(up.is_err(), "a second one was started");
     djship.run(["down", folder])?.success()?;
     // A server of another major version would not read it.
-    let document = fs_err::read_dir(djship.home().join("volumes"))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.to_string_lossy().contains(&*name_of(project.path())))
-        .context("the volumes of this project")?;
-    fs_err::rename(document.join("postgres-17"), document.join("postgres-16"))?;
+    let volumes = kept(&djship, "volumes", project.path()).context("the volumes of this project")?;
+    fs_err::rename(volumes.join("postgres-17"), volumes.join("postgres-16"))?;
     refused(&djship, &project, &[], &["16", "17", "--volumes"])?;
     djship.run(["down", "--volumes", "--yes", folder])?.success()?;
-    ensure!(!document.join("postgres-16").exists(), "the data was not removed");
+    ensure!(!volumes.join("postgres-16").exists(), "the data was not removed");
     Ok(())
-}
-
-/// A temporary folder's name as environments are called.
-fn name_of(folder: &Path) -> String {
-    let name = folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    name.split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join("-")
 }
 
 #[test]
@@ -202,4 +194,20 @@ fn a_disk_that_is_full() -> Result<()> {
     let output = djship_testkit::Running::start(&mut outer)?.wait(10 * SOON)?.exit_code(3)?;
     ensure!(output.stderr.contains("no space is left") && output.stderr.contains("hint: "), "{output}");
     nothing_is_left(project.path(), &[])
+}
+
+/// Not wrong at all: `DJSHIP_HOME` that a link leads to, as with a larger disk mounted elsewhere.
+#[test]
+#[ignore = "needs root and the network"]
+fn a_home_behind_a_link() -> Result<()> {
+    need!(needs::root());
+    let mirror = DebianMirror::start()?;
+    let place = tempfile::tempdir()?;
+    let link = place.path().join("home");
+    fs_err::os::unix::fs::symlink(sharing(&mirror)?.home(), &link)?;
+    let djship = sharing(&mirror)?.home_at(&link);
+    let project = TempProject::copy_of(fixture("dev-sqlite"))?;
+    let up = Background::start(&djship, project.path())?;
+    ensure!(up.page("/")?.text().contains("diary"), "another page");
+    Ok(())
 }

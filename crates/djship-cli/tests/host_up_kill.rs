@@ -13,8 +13,8 @@ use anyhow::{Context as _, Result, ensure};
 use djship_testkit::mirror::DebianMirror;
 use djship_testkit::{Djship, TempProject, User, needs, user};
 use fastrand::Rng;
-use support::environment::{Background, Up, nothing_is_left, within};
-use support::{SOON, await_some, polls, processes, sharing, store, timed};
+use support::environment::{Background, Up, kept, nothing_is_left, within};
+use support::{SOON, await_some, fixture, polls, processes, sharing, store, timed};
 
 /// Writes rows until it is ended; what it prints was acknowledged by the server.
 const WRITER: &str = "import os, sys, itertools, psycopg2\n\
@@ -142,4 +142,70 @@ fn two_servers_never_share_a_volume() -> Result<()> {
     ensure!(within(&djship, project.path(), &["status"])?.status.success(), "the first one is gone");
     let ended = || processes::using(other.path()).is_empty().then_some(());
     await_some(SOON, ended).context("the second one left something")
+}
+
+/// Killed before anything serves: while it installs, while the database is made, while it migrates.
+#[test]
+#[ignore = "needs user namespaces and the network"]
+fn soak_killed_while_it_starts() -> Result<()> {
+    let rounds = setting("DJSHIP_SOAK_ROUNDS", 5)?;
+    let seed = setting("DJSHIP_SOAK_SEED", fastrand::u64(..))?;
+    eprintln!("DJSHIP_SOAK_SEED={seed} DJSHIP_SOAK_ROUNDS={rounds}");
+    let mut rng = Rng::with_seed(seed);
+    let mirror = DebianMirror::start()?;
+    let djship = sharing(&mirror)?;
+    let project = TempProject::copy_of(fixture("dev-hard-coded"))?;
+    let folder = project.path().to_str().context("UTF-8")?;
+    let again = Background::of(&djship, project.path());
+    for round in 0..rounds {
+        // The moments that are waited for before the dice decide about the rest.
+        let moments = ["Builder", "Facts", "Services", "New volume for postgres", "Start"];
+        let moment = moments[rng.usize(..moments.len())];
+        let delay = Duration::from_millis(rng.u64(0..1500));
+        let what = format!("round {}, killed {delay:?} after `{moment}`", round + 1);
+        let kill = || -> Result<()> {
+            let mut running = djship.start(["up", folder])?;
+            running.await_text(moment, SOON)?;
+            std::thread::sleep(delay);
+            let family = processes::descendants(running.id());
+            running.kill()?;
+            nothing_is_left(project.path(), &family)?;
+            let mounts = processes::mounts(project.path());
+            ensure!(mounts.is_empty(), "these mounts are left: {mounts:#?}");
+            let down = djship.run(["down", "--volumes", "--yes", folder])?.success()?;
+            ensure!(down.stderr.contains("Nothing was running"), "{down}");
+            Ok(())
+        };
+        timed(&what, kill).with_context(|| format!("{what}, DJSHIP_SOAK_SEED={seed}"))?;
+    }
+    drop(again);
+    let up = Background::start(&djship, project.path())?;
+    ensure!(up.page("/order/")?.text().contains("order 1"), "no order");
+    drop(up);
+    let left = store::unfinished(djship.home());
+    ensure!(left.is_empty(), "left in the store: {left:?}");
+    Ok(())
+}
+
+/// Between taking the lock and writing its name into it, a new supervisor holds a lock that names a dead one, whose state
+/// is still there.
+#[test]
+#[ignore = "needs user namespaces and the network"]
+fn a_dead_environment_is_not_taken_for_one_that_runs() -> Result<()> {
+    let mirror = DebianMirror::start()?;
+    let djship = sharing(&mirror)?;
+    let project = TempProject::copy_of(fixture("dev-sqlite"))?;
+    let up = Up::start(&djship, project.path(), &[])?;
+    let family = processes::descendants(up.running.id());
+    up.running.kill()?;
+    nothing_is_left(project.path(), &family)?;
+    let folder = kept(&djship, "environments", project.path()).context("the environment's folder")?;
+    ensure!(folder.join("state.json").exists(), "it has left no state");
+    let lock = fs_err::File::open(folder.join("lock"))?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+    let status = within(&djship, project.path(), &["status"])?;
+    ensure!(!status.status.success(), "a dead process is said to run\n{status}");
+    drop(lock);
+    within(&djship, project.path(), &["status"])?.exit_code(1)?;
+    Ok(())
 }

@@ -1,6 +1,8 @@
 //! A development environment that runs, as a test sees it.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -52,7 +54,7 @@ impl Up {
 }
 
 /// The port in what `djship up` says.
-fn port(text: &str) -> Result<u16> {
+pub(crate) fn port(text: &str) -> Result<u16> {
     let rest = text.split("Serving on http://localhost:").nth(1).context("no address is named")?;
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
     Ok(digits.parse()?)
@@ -83,6 +85,42 @@ pub(crate) fn within(djship: &Djship, project: &Path, arguments: &[&str]) -> Res
     djship.run(["-C", folder].iter().chain(arguments))
 }
 
+/// The same with a text as its standard input.
+pub(crate) fn typed(djship: &Djship, project: &Path, arguments: &[&str], text: &str) -> Result<Output> {
+    let folder = project.to_str().context("a path in UTF-8")?;
+    let mut command = djship.command(["-C", folder].iter().chain(arguments));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    child.stdin.take().context("a pipe")?.write_all(text.as_bytes())?;
+    let output = child.wait_with_output()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Output { status: output.status, stdout: text(&output.stdout), stderr: text(&output.stderr) })
+}
+
+/// What djship keeps of an environment in one of its folders, `environments` or `volumes`.
+pub(crate) fn kept(djship: &Djship, place: &str, project: &Path) -> Option<PathBuf> {
+    let name = project.file_name()?.to_string_lossy().to_lowercase();
+    let words: Vec<_> =
+        name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let prefix = format!("{}-", words.join("-"));
+    let entries = fs_err::read_dir(djship.home().join(place)).ok()?;
+    let mut paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    paths.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)))
+}
+
+/// Nobody is said to run any more: not by `status`, and not by what lies on the disk.
+pub(crate) fn nothing_is_said_to_run(djship: &Djship, project: &Path) -> Result<()> {
+    within(djship, project, &["status"])?.exit_code(1)?;
+    let document = status(djship, project)?;
+    ensure!(document["running"] == false, "{document}");
+    let folder = kept(djship, "environments", project).context("the environment's folder")?;
+    for name in ["state.json", "run"] {
+        ensure!(!folder.join(name).exists(), "{name} is left in {}", folder.display());
+    }
+    ensure!(fs_err::read_to_string(folder.join("lock"))?.is_empty(), "the lock names somebody");
+    Ok(())
+}
+
 /// What `djship status --json` says.
 pub(crate) fn status(djship: &Djship, project: &Path) -> Result<serde_json::Value> {
     let folder = project.to_str().context("a path in UTF-8")?;
@@ -107,6 +145,25 @@ pub(crate) fn foreign_files(folder: &Path, uid: u32) -> Result<Vec<PathBuf>> {
     Ok(foreign)
 }
 
+/// Every file and link below a folder, relative to it and sorted, without what lies in `.cache`.
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let (mut folders, mut found) = (vec![folder.to_owned()], Vec::new());
+    while let Some(next) = folders.pop() {
+        for entry in fs_err::read_dir(&next)? {
+            let path = entry?.path();
+            if path.is_dir() && !path.is_symlink() {
+                if !path.ends_with(".cache") {
+                    folders.push(path);
+                }
+            } else {
+                found.push(path.strip_prefix(folder)?.to_owned());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// A running environment that is ended with the test, however that ends.
 #[derive(Debug)]
 pub(crate) struct Background<'a> {
@@ -123,7 +180,7 @@ impl<'a> Background<'a> {
         let folder = project.to_str().context("a path in UTF-8")?;
         let mut background = Self::of(djship, project);
         let output = djship.run(["up", "-d", folder])?.success()?;
-        background.port = port(&output.stderr)?;
+        background.port = port(&output.stderr).with_context(|| output.to_string())?;
         ensure!(output.stdout.trim() == format!("http://localhost:{}", background.port), "{output}");
         Ok(background)
     }

@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "every test binary uses another part")]
 
 pub(crate) mod clean;
+pub(crate) mod developing;
 pub(crate) mod environment;
 pub(crate) mod layout;
 pub(crate) mod postgres;
@@ -10,6 +11,7 @@ pub(crate) mod processes;
 pub(crate) mod secrets;
 pub(crate) mod serving;
 pub(crate) mod store;
+pub(crate) mod web_socket;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -83,7 +83,9 @@ pub fn describe<'a>(tools: &'a Tools<'a>, wish: &Wish<'_>) -> Result<Description
 
     tools.reporter.stage(Stage::Builder);
     let owner = tools.host.owner.filter(|_| !developer.root).map(|owner| (owner.uid, owner.gid));
-    let cache = Cache::open(&project.folder, &wish.state.join("cache"), owner)?;
+    // DJSHIP_HOME may lead through links, which a container of root's does not follow to what it shows.
+    let state = fs_err::canonicalize(wish.state)?;
+    let cache = Cache::open(&project.folder, &state.join("cache"), owner)?;
     if cache.elsewhere {
         tools.reporter.note(Note::CacheElsewhere(&cache.path));
     }
@@ -101,7 +103,7 @@ pub fn describe<'a>(tools: &'a Tools<'a>, wish: &Wish<'_>) -> Result<Description
     tools.reporter.stage(Stage::Facts);
     let own: BTreeMap<String, String> = own_variables(&config);
     let given = Given::read(&project, wish.exported, &own)?;
-    let home = wish.state.join("home");
+    let home = state.join("home");
     make_owned(&home, tools)?;
     let ground = Ground {
         project: &project,

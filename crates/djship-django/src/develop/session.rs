@@ -12,6 +12,7 @@ use super::describe::{Description, Wish as DescriptionWish, describe};
 use super::migrations;
 use super::processes::{Process, Processes};
 use super::project_programs::{decides, programs, same};
+use super::web::has_lost_its_port;
 use super::wishes::{Started, Wish, free_address, wishes};
 use crate::project::config::ProcessKind;
 use crate::report::{Note, Stage};
@@ -24,6 +25,8 @@ use crate::tools::Tools;
 const PORT: u16 = 8000;
 /// How many ports are tried.
 const PORTS: u16 = 200;
+/// How many of them may be lost to others between the look at them and the start of the server.
+const PORT_ATTEMPTS: u32 = 5;
 /// How far an environment is brought up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
@@ -231,16 +234,22 @@ impl<'a> Session<'a> {
         supervisor: &mut Supervisor<'a>,
     ) -> Result<(), UpError> {
         let chosen = self.port.is_none() && self.options.port.is_none();
-        let started = self.start_programs(description, processes, supervisor);
-        if let (true, Err(UpError::Start(failed))) = (chosen, &started)
-            && failed.role == Role::Web
-            && failed.output.iter().any(|line| line.contains("port is already in use"))
-        {
+        let mut attempts = 1;
+        loop {
+            let started = self.start_programs(description, processes, supervisor);
+            let lost = matches!(&started, Err(UpError::Start(failed)) if has_lost_its_port(failed));
+            if !lost || attempts == PORT_ATTEMPTS {
+                return started;
+            }
+            if !chosen {
+                // Says who has it, unless it is free again.
+                self.port.map_or(Ok(()), |port| running::check_free((Ipv4Addr::LOCALHOST, port).into()))?;
+                return started;
+            }
             // Another environment started in the same moment.
             self.port = None;
-            return self.start_programs(description, processes, supervisor);
+            attempts += 1;
         }
-        started
     }
 
     fn start_programs(

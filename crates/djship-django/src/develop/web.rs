@@ -9,8 +9,8 @@ use djship_engine::{Container, Running};
 use rustix::process::Signal;
 
 use crate::report::Note;
-use crate::running::{self, Unavailable};
-use crate::supervisor::{Ending, Program, ProgramError, Role};
+use crate::running::{self, Holder, RunError, Unavailable};
+use crate::supervisor::{Ending, Program, ProgramError, Role, StartFailed, WhyNot};
 use crate::tools::Tools;
 
 /// How long a page may take: the first one imports the whole project.
@@ -74,10 +74,16 @@ impl Program for ProjectProgram<'_> {
 
     fn is_ready(&mut self, running: &Running) -> Result<bool, ProgramError> {
         let Some(port) = self.port else { return Ok(true) };
-        if !listens(port, running) {
-            // Nobody, or somebody else who took the port in the moment since it was free.
-            std::thread::sleep(Duration::from_millis(10));
-            return Ok(false);
+        match listener(port, running) {
+            Listener::Own => {}
+            Listener::Nobody => {
+                std::thread::sleep(Duration::from_millis(10));
+                return Ok(false);
+            }
+            // Somebody took the port in the moment since it was free. Not every server ends because of that.
+            Listener::Other(holder) => {
+                return Err(RunError::PortInUse { address: local(port), holder: Some(holder) }.into());
+            }
         }
         let answer = self.answer.get_or_insert_with(|| {
             let (sender, receiver) = mpsc::channel();
@@ -117,19 +123,45 @@ impl Program for ProjectProgram<'_> {
     }
 }
 
-/// Whether a program in this container listens on the port.
-fn listens(port: u16, running: &Running) -> bool {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let Err(Unavailable::InUse(holder)) = running::available(address) else { return false };
-    let namespace = |pid: &str| fs_err::read_link(format!("/proc/{pid}/ns/pid_for_children")).ok();
+/// Who listens on the port of the development server.
+enum Listener {
+    Nobody,
+    /// A program in its container.
+    Own,
+    Other(Holder),
+}
+
+fn listener(port: u16, running: &Running) -> Listener {
+    let Err(Unavailable::InUse(holder)) = running::available(local(port)) else { return Listener::Nobody };
     // Who it is cannot always be seen; then it is taken to be ours.
-    holder.is_none_or(|holder| namespace(&holder.pid.to_string()) == namespace(&running.pid().to_string()))
+    let Some(holder) = holder else { return Listener::Own };
+    let namespace = |pid: &str| fs_err::read_link(format!("/proc/{pid}/ns/pid_for_children")).ok();
+    match (namespace(&holder.pid.to_string()), namespace(&running.pid().to_string())) {
+        (theirs, ours) if theirs == ours => Listener::Own,
+        (Some(_), Some(_)) => Listener::Other(holder),
+        // One of the two has just ended.
+        _ => Listener::Nobody,
+    }
+}
+
+/// Whether a development server did not come up because somebody else has its port.
+pub(super) fn has_lost_its_port(failed: &StartFailed) -> bool {
+    let seen = match &failed.why {
+        WhyNot::Error(why) => matches!(why.downcast_ref(), Some(RunError::PortInUse { .. })),
+        _ => false,
+    };
+    // Who it is cannot always be seen; Django says it, and ends.
+    let said = || failed.output.iter().any(|line| line.contains("port is already in use"));
+    failed.role == Role::Web && (seen || said())
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
 /// The status of the start page; `None` when nobody answers, or not in HTTP.
 fn first_page(port: u16) -> Option<u16> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
+    let mut stream = TcpStream::connect_timeout(&local(port), Duration::from_secs(1)).ok()?;
     stream.set_read_timeout(Some(PAGE)).ok()?;
     let request = format!(
         "GET / HTTP/1.1\r\nHost: localhost:{port}\r\nUser-Agent: djship\r\nConnection: close\r\n\r\n"
