@@ -54,6 +54,12 @@ fn celery_on_redis() -> Result<()> {
         await_log(&up, name, "[started again: code changed]")?;
         ensure!(program(&up, name)?["restarts"] == 1, "{}", program(&up, name)?);
     }
+    // The settings are the worker's as well, though its container is the same.
+    edit(&project.at("clockwork/settings.py"), "\n", "\n\n")?;
+    let twice = |name: &str| program(&up, name).ok().filter(|program| program["restarts"] == 2);
+    for name in ["worker", "beat"] {
+        await_some(SOON, || twice(name)).with_context(|| format!("{name} does not know the new settings"))?;
+    }
     ensure!(program(&up, "redis")?["restarts"] == 0, "{}", program(&up, "redis")?);
     more(ticks().context("the page shows no ticks")?).context("beat has stopped")?;
     ensure!(new_files(&up, "dev-celery")? == ["db.sqlite3"], "{:?}", new_files(&up, "dev-celery")?);
@@ -248,9 +254,29 @@ fn sqlite_needs_no_server_and_exported_variables_win() -> Result<()> {
     ensure!(new_files(&up, "dev-sqlite")? == ["db.sqlite3"], "{:?}", new_files(&up, "dev-sqlite")?);
     let folder = up.project.clone();
     up.down()?;
-    let exporting = sharing(&mirror)?.env("GREETING", "Good night, diary");
+    // A variable that no settings read, in a page that is waited for only so long.
+    edit(
+        &folder.join("days/views.py"),
+        "def index",
+        "def key(request):\n    import os\n\n    return HttpResponse(f\"key: {os.environ.get('MAP_KEY')}\")\n\n\ndef index",
+    )?;
+    edit(&folder.join("diary/urls.py"), "urlpatterns = [", "urlpatterns = [path('key/', views.key), ")?;
+    edit(
+        &folder.join("days/views.py"),
+        "    return render",
+        "    if 'go' not in request.GET:\n        breakpoint()\n    return render",
+    )?;
+    let exporting = sharing(&mirror)?
+        .env("GREETING", "Good night, diary")
+        .env("MAP_KEY", "between quotes")
+        .env("NOBODYS_KEY", "of the shell");
     let up = Background::start(&exporting, &folder)?;
-    shows(&up, "/", "Good night, diary")
+    ensure!(up.said.contains("the first page has not come in"), "{}", up.said);
+    shows(&up, "/?go", "Good night, diary")?;
+    shows(&up, "/key/", "key: between quotes")?;
+    let environment = up.within(&["exec", "web", "env"])?.success()?.stdout;
+    ensure!(!environment.contains("NOBODYS_KEY"), "{environment}");
+    Ok(())
 }
 
 #[test]

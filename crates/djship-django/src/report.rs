@@ -152,6 +152,8 @@ pub enum Note<'a> {
     Migrated(Migrated),
     /// The first page that the development server was asked for is an error: its status.
     FirstPage(u16),
+    /// The development server listens, and has not answered for this long.
+    FirstPageWaits(std::time::Duration),
     /// Something that a file of the project names does not run.
     LeftOutProcess(&'a processes::LeftOut),
 }

@@ -28,6 +28,10 @@ pub(super) fn note(note: &Note<'_>) -> Words {
         Note::FirstPage(status) => warning(&format!(
             "the first page answers {status}; a table that is missing is made by: djship manage makemigrations, djship manage migrate"
         )),
+        Note::FirstPageWaits(time) => warning(&format!(
+            "the first page has not come in {} s. Does it stop at a breakpoint? See: djship attach web",
+            time.as_secs()
+        )),
         Note::LeftOutProcess(left) => left_out(left),
         _ => Words::default(),
     }

@@ -94,7 +94,8 @@ pub(super) fn is_news(note: &Note<'_>) -> bool {
         Note::MustCompile { .. }
         | Note::Installed { because: Some(_), .. }
         | Note::Service { .. }
-        | Note::FirstPage(_) => true,
+        | Note::FirstPage(_)
+        | Note::FirstPageWaits(_) => true,
         Note::Root { reused, .. } => !reused,
         Note::Migrated(migrated) => *migrated == djship_django::develop::Migrated::Applied,
         _ => false,

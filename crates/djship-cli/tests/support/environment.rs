@@ -172,6 +172,8 @@ pub(crate) struct Background<'a> {
     pub(crate) port: u16,
     /// It was ended, and its data is still wanted.
     kept: bool,
+    /// What was said until it ran.
+    pub(crate) said: String,
 }
 
 impl<'a> Background<'a> {
@@ -182,12 +184,13 @@ impl<'a> Background<'a> {
         let output = djship.run(["up", "-d", folder])?.success()?;
         background.port = port(&output.stderr).with_context(|| output.to_string())?;
         ensure!(output.stdout.trim() == format!("http://localhost:{}", background.port), "{output}");
+        background.said = output.stderr;
         Ok(background)
     }
 
     /// One that is, or will be, started otherwise: it is ended with the test as well.
     pub(crate) fn of(djship: &'a Djship, project: &Path) -> Self {
-        Self { djship, project: project.to_owned(), port: 0, kept: false }
+        Self { djship, project: project.to_owned(), port: 0, kept: false, said: String::new() }
     }
 
     pub(crate) fn page(&self, path: &str) -> Result<Response> {

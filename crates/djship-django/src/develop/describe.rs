@@ -8,6 +8,7 @@ use super::facts::{self, DevelopmentFacts, Offer};
 use super::geographic;
 use super::ground::Ground;
 use super::install::{self, Installed, Request};
+use super::mentions::mentioned;
 use super::variables::Given;
 use super::{Cache, Developer, UpError};
 use crate::base::Roots;
@@ -116,7 +117,7 @@ pub fn describe<'a>(tools: &'a Tools<'a>, wish: &Wish<'_>) -> Result<Description
     };
     let facts = facts::ask(tools, &ground, &installed.key, &given, &offer(&project, wish.address))?;
     tools.reporter.note(Note::Development(&facts));
-    let mut env = given.environment(&facts);
+    let mut env = given.environment(&facts, mentioned(&project.folder, given.exported.keys()));
     if let Some(version) = &facts.python_version {
         // Docker's Python images have it, and projects that were developed in them read it.
         env.entry("PYTHON_VERSION".to_owned()).or_insert_with(|| version.clone());

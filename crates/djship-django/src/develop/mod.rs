@@ -13,6 +13,7 @@ mod facts;
 mod geographic;
 mod ground;
 mod install;
+mod mentions;
 mod migrations;
 pub mod processes;
 mod project_programs;

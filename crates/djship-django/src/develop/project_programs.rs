@@ -23,9 +23,12 @@ pub(super) fn programs<'a>(
 ) -> Vec<ProjectProgram<'a>> {
     let ground = description.ground();
     let serve = ["python", "manage.py", "runserver", &format!("127.0.0.1:{port}")].map(str::to_owned);
-    let web = ProjectProgram::web(tools, ground.container(tools, serve, &description.env), port);
+    let mut env = description.env.clone();
+    // What is installed lies behind a link, so this says that it has changed: who runs on it is started anew.
+    env.insert("DJSHIP_DEPENDENCIES".to_owned(), description.installed.key.clone());
+    let web = ProjectProgram::web(tools, ground.container(tools, serve, &env), port);
     let beside = processes.iter().map(|process| {
-        let mut container = ground.container(tools, process.command.argv(), &description.env);
+        let mut container = ground.container(tools, process.command.argv(), &env);
         container.cwd = Path::new(ground::APP).join(&process.folder);
         let role = match process.kind {
             ProcessKind::Worker => Role::Worker,

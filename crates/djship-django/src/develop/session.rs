@@ -104,18 +104,21 @@ impl<'a> Session<'a> {
     /// What the development server notices by itself is left to it.
     pub fn changed(&mut self, changes: &Changes, supervisor: &mut Supervisor<'a>) -> Result<(), UpError> {
         let Some(now) = &self.now else { return self.bring_up(supervisor) };
+        let workers = now.processes.iter().filter(|process| process.kind == ProcessKind::Worker);
+        let workers: Vec<_> = workers
+            .filter_map(|process| {
+                Some((process.name.clone(), supervisor.container_of(&process.name)?.clone()))
+            })
+            .collect();
         if decides(&now.description, &changes.paths) {
-            return self.bring_up(supervisor);
+            self.bring_up(supervisor)?;
         }
         if changes.paths.iter().any(|path| path.extension().is_some_and(|extension| extension == "py")) {
-            let workers: Vec<String> = now
-                .processes
-                .iter()
-                .filter(|process| process.kind == ProcessKind::Worker)
-                .map(|process| process.name.clone())
-                .collect();
-            for name in workers {
-                supervisor.restart(&name, Because::Code);
+            for (name, before) in workers {
+                // One that is described anew runs the new code already.
+                if supervisor.container_of(&name).is_some_and(|container| same(container, &before)) {
+                    supervisor.restart(&name, Because::Code);
+                }
             }
         }
         Ok(())

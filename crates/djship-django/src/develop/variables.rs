@@ -111,10 +111,16 @@ impl Given {
         relevant
     }
 
-    /// The environment of the project's processes.
-    pub fn environment(&self, facts: &DevelopmentFacts) -> BTreeMap<String, String> {
+    /// The environment of the project's processes, when its settings read what the facts say and its code names `mentioned`.
+    pub fn environment(
+        &self,
+        facts: &DevelopmentFacts,
+        mentioned: BTreeSet<String>,
+    ) -> BTreeMap<String, String> {
+        let mut names = names_read(facts);
+        names.extend(mentioned);
         let mut environment = facts.variables();
-        environment.extend(self.relevant(&names_read(facts)));
+        environment.extend(self.relevant(&names));
         environment
     }
 }
@@ -159,7 +165,9 @@ mod tests {
             ("SECRET_KEY", "file"),
             ("SHOP_DEBUG", "1"),
         ]);
-        assert_eq!(given.environment(&facts), expected);
+        assert_eq!(given.environment(&facts, BTreeSet::new()), expected);
+        let later = given.environment(&facts, BTreeSet::from(["UNRELATED".to_owned()]));
+        assert_eq!(later.get("UNRELATED").map(String::as_str), Some("x"));
         assert!(!given.all().contains_key("PATH"));
     }
 }

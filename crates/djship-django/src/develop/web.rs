@@ -2,8 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::mpsc::{self, Receiver, TryRecvError};
-use std::time::Duration;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
 
 use djship_engine::{Container, Running};
 use rustix::process::Signal;
@@ -13,8 +13,11 @@ use crate::running::{self, Holder, RunError, Unavailable};
 use crate::supervisor::{Ending, Program, ProgramError, Role, StartFailed, WhyNot};
 use crate::tools::Tools;
 
-/// How long a page may take: the first one imports the whole project.
-const PAGE: Duration = Duration::from_mins(2);
+/// How long it may take until it listens.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// How long the first page is waited for: it imports the whole project. One that stops at a breakpoint, or waits for
+/// something else, is no reason not to say where the server is.
+const FIRST_PAGE: Duration = Duration::from_secs(10);
 /// How long one look may wait for the answer.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -26,7 +29,13 @@ pub(super) struct ProjectProgram<'a> {
     container: Container,
     /// Where it serves pages, when it does.
     port: Option<u16>,
-    answer: Option<Receiver<Option<u16>>>,
+    asked: Option<Asked>,
+}
+
+/// The question for the first page.
+struct Asked {
+    since: Instant,
+    status: Receiver<u16>,
 }
 
 impl std::fmt::Debug for ProjectProgram<'_> {
@@ -43,14 +52,14 @@ impl<'a> ProjectProgram<'a> {
     pub(super) fn web(tools: &'a Tools<'a>, mut container: Container, port: u16) -> Self {
         container.tty = true;
         container.env("TERM", "xterm-256color");
-        Self { tools, name: "web".to_owned(), role: Role::Web, container, port: Some(port), answer: None }
+        Self { tools, name: "web".to_owned(), role: Role::Web, container, port: Some(port), asked: None }
     }
 
     /// A process beside it. It has a terminal as well: a debugger in a task is a debugger.
     pub(super) fn beside(tools: &'a Tools<'a>, name: String, role: Role, mut container: Container) -> Self {
         container.tty = true;
         container.env("TERM", "xterm-256color");
-        Self { tools, name, role, container, port: None, answer: None }
+        Self { tools, name, role, container, port: None, asked: None }
     }
 }
 
@@ -68,7 +77,7 @@ impl Program for ProjectProgram<'_> {
     }
 
     fn start(&mut self) -> Result<Running, ProgramError> {
-        self.answer = None;
+        self.asked = None;
         Ok(self.tools.engine.start(&self.container)?)
     }
 
@@ -85,30 +94,23 @@ impl Program for ProjectProgram<'_> {
                 return Err(RunError::PortInUse { address: local(port), holder: Some(holder) }.into());
             }
         }
-        let answer = self.answer.get_or_insert_with(|| {
-            let (sender, receiver) = mpsc::channel();
-            std::thread::spawn(move || {
-                // Nobody waits for it any more when the program is gone.
-                let _ = sender.send(first_page(port));
-            });
-            receiver
-        });
-        match answer.recv_timeout(LOOK) {
-            Ok(Some(status)) => {
+        let asked = self.asked.get_or_insert_with(|| Asked::now(port));
+        match asked.status.recv_timeout(LOOK) {
+            Ok(status) => {
                 if status >= 500 {
                     self.tools.reporter.note(Note::FirstPage(status));
                 }
                 Ok(true)
             }
-            Ok(None) => {
-                self.answer = None;
-                std::thread::sleep(Duration::from_millis(10));
-                Ok(false)
+            Err(RecvTimeoutError::Timeout) if asked.since.elapsed() < FIRST_PAGE => Ok(false),
+            Err(RecvTimeoutError::Timeout) => {
+                self.tools.reporter.note(Note::FirstPageWaits(FIRST_PAGE));
+                Ok(true)
             }
-            Err(_) => {
-                if matches!(answer.try_recv(), Err(TryRecvError::Disconnected)) {
-                    self.answer = None;
-                }
+            // No answer in HTTP: the server has just begun, or ends.
+            Err(RecvTimeoutError::Disconnected) => {
+                self.asked = None;
+                std::thread::sleep(Duration::from_millis(10));
                 Ok(false)
             }
         }
@@ -119,7 +121,15 @@ impl Program for ProjectProgram<'_> {
     }
 
     fn patience(&self) -> Duration {
-        PAGE
+        PATIENCE
+    }
+}
+
+impl Asked {
+    fn now(port: u16) -> Self {
+        let (sender, status) = mpsc::channel();
+        std::thread::spawn(move || first_page(port, &sender));
+        Self { since: Instant::now(), status }
     }
 }
 
@@ -159,17 +169,20 @@ fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-/// The status of the start page; `None` when nobody answers, or not in HTTP.
-fn first_page(port: u16) -> Option<u16> {
+/// Tells the status of the start page; nothing when nobody answers, or not in HTTP.
+fn first_page(port: u16, status: &Sender<u16>) -> Option<()> {
     let mut stream = TcpStream::connect_timeout(&local(port), Duration::from_secs(1)).ok()?;
-    stream.set_read_timeout(Some(PAGE)).ok()?;
+    // Longer than anybody waits for it: a debugger in the page is not disturbed by the end of the connection.
+    stream.set_read_timeout(Some(Duration::from_hours(24))).ok()?;
     let request = format!(
         "GET / HTTP/1.1\r\nHost: localhost:{port}\r\nUser-Agent: djship\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).ok()?;
     let mut start = [0; 12];
     stream.read_exact(&mut start).ok()?;
+    // Nobody waits for it any more when the program is gone.
+    let _ = status.send(std::str::from_utf8(&start).ok()?.strip_prefix("HTTP/1.")?.get(2..5)?.parse().ok()?);
     // Let it finish, so that its log has no broken pipe.
     let _ = std::io::copy(&mut stream.take(16 << 20), &mut std::io::sink());
-    std::str::from_utf8(&start).ok()?.strip_prefix("HTTP/1.")?.get(2..5)?.parse().ok()
+    Some(())
 }
