@@ -6,10 +6,11 @@
 mod live;
 
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use djship_store::{Digest, FileTree, Node, Store, atomic};
+use djship_store::{Beneath, Digest, FileTree, Node, Store, atomic};
 
 use crate::laid::Key;
 use crate::report::Because;
@@ -124,11 +125,15 @@ impl<'a> Answers<'a> {
 /// The lines of a record. Without one, or with a line that cannot be read, everything counts.
 fn parse(record: &Path) -> BTreeSet<(Kind, String)> {
     let whole = || BTreeSet::from([(Kind::Whole, String::new())]);
-    let size = fs_err::metadata(record).map_or(0, |metadata| metadata.len());
-    let Ok(text) = fs_err::read_to_string(record) else { return whole() };
-    if size == 0 || size > MAX_RECORD {
+    // The project's own code ran beside what wrote it.
+    let (Some(folder), Some(name)) = (record.parent(), record.file_name().and_then(OsStr::to_str)) else {
         return whole();
-    }
+    };
+    let text = Beneath::open(folder).and_then(|folder| folder.read(name, MAX_RECORD));
+    let Some(text) = text.ok().and_then(|text| String::from_utf8(text).ok()).filter(|text| !text.is_empty())
+    else {
+        return whole();
+    };
     let mut reads = BTreeSet::new();
     for line in text.lines() {
         let Some((kind, path)) = line.split_once('\t') else { return whole() };
@@ -238,6 +243,22 @@ mod tests {
             &before,
             &[("site/settings.py", "A"), ("site/views.py", "B"), ("local.py", "")]
         ));
+    }
+
+    #[test]
+    fn a_record_that_leads_elsewhere_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = folder.path().join("reads");
+        fs_err::write(folder.path().join("other"), "o\ta.py\n").unwrap();
+        let whole = BTreeSet::from([(Kind::Whole, String::new())]);
+        // The last one would be read for ever.
+        for target in ["other", "/dev/zero"] {
+            fs_err::os::unix::fs::symlink(target, &record).unwrap();
+            assert_eq!(parse(&record), whole);
+            fs_err::remove_file(&record).unwrap();
+        }
+        fs_err::rename(folder.path().join("other"), &record).unwrap();
+        assert_eq!(parse(&record), BTreeSet::from([(Kind::Content, "a.py".to_owned())]));
     }
 
     #[test]

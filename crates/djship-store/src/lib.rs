@@ -7,10 +7,12 @@
 //! | [`saved`], [`scan`], [`lay_out`] | a tree to `tree.json` and back, from a folder, and onto the disk |
 //! | [`store`] | [`Store`]: versioned buckets filled through a temporary folder and a rename |
 //! | [`lock`], [`temp`], [`durable`] | locks between processes, work in progress, what a power cut may have hurt |
+//! | [`beneath`] | [`Beneath`]: a folder in somebody else's hands, worked in without being led out of it |
 //! | [`unpack`] | [`Door`](unpack::Door): entries of foreign archives, placed below one folder |
 //! | [`fetch`] | [`Fetcher`](fetch::Fetcher): downloads with limits, retries and an expected digest |
 
 pub mod atomic;
+pub mod beneath;
 pub mod bucket;
 pub mod digest;
 pub mod durable;
@@ -24,6 +26,7 @@ pub mod temp;
 pub mod tree;
 pub mod unpack;
 
+pub use beneath::Beneath;
 pub use bucket::Bucket;
 pub use digest::{Digest, DigestWriter};
 pub use lay_out::How;

@@ -75,7 +75,12 @@ pub(super) fn project(error: &ProjectError, command: &str) -> Report {
             list.hint(format!("Name the one that you mean: djship {command} {}", folder.display()))
         }
         ProjectError::Read(_) => report.hint("Check who may read the project's files"),
-        ProjectError::TooLarge { .. } => report.hint("Check that the file is what its name says"),
+        ProjectError::TooLarge { .. } | ProjectError::Special { .. } => {
+            report.hint("Check that the file is what its name says")
+        }
+        ProjectError::LeadsOut { .. } => report
+            .line("The project is somebody else's, and their links are followed only within it.")
+            .hint("Put the file itself into the project, or run djship as the project's owner"),
         ProjectError::Encoding { .. } => report.hint("Save the file as UTF-8"),
     }
 }
@@ -134,7 +139,10 @@ pub(super) fn builder(error: &BuilderError) -> Report {
         BuilderError::Child(error) => child(error),
         BuilderError::Keep(error) => super::storage(error),
         BuilderError::Project(error) => project(error, "build"),
-        BuilderError::Io(_) => super::storage(error),
+        BuilderError::Cache(_) if !is_no_space(error) => {
+            report.causes(error).hint("Remove .cache from the project: djship makes it anew")
+        }
+        BuilderError::Cache(_) | BuilderError::Io(_) => super::storage(error),
         BuilderError::Bytecode(error) => super::bytecode(error),
         BuilderError::NoInstaller { output } => Report { kind: Kind::Host, ..report }
             .tail(output)

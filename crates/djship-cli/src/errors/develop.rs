@@ -1,5 +1,7 @@
 //! A development environment that does not come up, in words.
 
+use djship_django::develop::dot_env::DotEnvError;
+use djship_django::develop::processes::ProcessesError;
 use djship_django::develop::{MigrateError, UpError};
 use djship_django::project::config::ConfigError;
 use djship_django::services::{ServiceError, VolumeError};
@@ -11,7 +13,10 @@ use super::{Kind, Report, base, child, run, start, storage};
 /// The report of an environment that does not come up.
 pub(crate) fn up(error: &UpError) -> Report {
     match error {
-        UpError::Project(error) => super::build::project(error, "up"),
+        UpError::Project(error)
+        | UpError::Config(ConfigError::Project(error))
+        | UpError::DotEnv(DotEnvError::Project(error))
+        | UpError::Processes(ProcessesError::Project(error)) => super::build::project(error, "up"),
         UpError::Plan(error) => super::build::plan(error),
         UpError::Builder(error) => super::build::builder(error),
         UpError::Facts(error) => super::build::facts(error),

@@ -7,6 +7,11 @@ use object::elf::{DT_NEEDED, DT_NULL, DT_SONAME, DT_STRTAB, ET_DYN, FileHeader64
 use object::read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _};
 use object::{Endianness, ReadCache, ReadRef};
 
+/// The largest dynamic section that is read, in bytes: real ones have a few hundred. A file may say that it has 4 GiB.
+const LARGEST_SECTION: u64 = 1 << 20;
+/// The longest soname, with its zero, in bytes: Linux has no longer file names.
+const LONGEST_NAME: u64 = 256;
+
 /// A shared object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Library {
@@ -33,8 +38,12 @@ pub struct ElfError {
 pub fn read_library(path: &Path) -> Result<Option<Library>, ElfError> {
     let failed = |source| ElfError { path: path.to_owned(), source };
     let file = fs_err::File::open(path).map_err(failed)?;
-    let cache = ReadCache::new(file.into_file());
-    Ok(parse(&cache))
+    Ok(read_open_library(file.into_file()))
+}
+
+/// The same for a file that is open.
+pub fn read_open_library(file: std::fs::File) -> Option<Library> {
+    parse(&ReadCache::new(file))
 }
 
 fn parse<'data>(data: impl ReadRef<'data>) -> Option<Library> {
@@ -47,6 +56,7 @@ fn parse<'data>(data: impl ReadRef<'data>) -> Option<Library> {
     let entries = segments
         .iter()
         .find(|segment| segment.p_type(endian) == PT_DYNAMIC)
+        .filter(|segment| segment.p_filesz(endian) <= LARGEST_SECTION)
         .and_then(|segment| segment.dynamic(endian, data).ok().flatten())?;
     let mut strings = None;
     let mut soname = None;
@@ -71,7 +81,8 @@ fn parse<'data>(data: impl ReadRef<'data>) -> Option<Library> {
     let table = (strings - segment.p_vaddr(endian)).checked_add(segment.p_offset(endian))?;
     let end = segment.p_offset(endian).checked_add(segment.p_filesz(endian))?;
     let text = |at: u64| {
-        let bytes = data.read_bytes_at_until(table.checked_add(at)?..end, 0).ok()?;
+        let start = table.checked_add(at)?;
+        let bytes = data.read_bytes_at_until(start..end.min(start.checked_add(LONGEST_NAME)?), 0).ok()?;
         std::str::from_utf8(bytes).ok().map(str::to_owned)
     };
     Some(Library {

@@ -6,7 +6,7 @@ mod elf;
 mod folders;
 
 pub use cache::{CacheError, ld_so_cache, refresh_cache};
-pub use elf::{ElfError, Library, read_library};
+pub use elf::{ElfError, Library, read_library, read_open_library};
 pub use folders::library_folders;
 
 use std::collections::BTreeMap;

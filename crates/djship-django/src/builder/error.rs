@@ -39,6 +39,9 @@ pub enum BuilderError {
     /// Files cannot be compiled.
     #[error(transparent)]
     Bytecode(#[from] BytecodeError),
+    /// The project's cache cannot be used.
+    #[error("cannot use the project's cache")]
+    Cache(#[from] djship_store::beneath::BeneathError),
     /// Another file operation failed.
     #[error("cannot prepare the builder")]
     Io(#[from] std::io::Error),

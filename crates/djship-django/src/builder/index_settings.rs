@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::project::read_text;
+use crate::project::read_own_text;
 use crate::tools::Host;
 
 /// Environment for uv, and folders of the host that it must see.
@@ -53,7 +53,7 @@ impl IndexSettings {
     pub(crate) fn of(host: &Host) -> Self {
         let mut pip = BTreeMap::new();
         for file in &host.pip_configuration {
-            if let Ok(Some(text)) = read_text(file) {
+            if let Ok(Some(text)) = read_own_text(file) {
                 read_pip_conf(&text, &mut pip);
             }
         }

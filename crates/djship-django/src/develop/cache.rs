@@ -2,11 +2,13 @@
 //! that somebody else made is left alone.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use djship_store::Beneath;
+use djship_store::beneath::BeneathError;
 use rustix::io::Errno;
+
+use crate::builder::BuilderError;
 
 /// What marks the folder as ours. The first line is what backup programs look for
 /// (<https://bford.info/cachedir/>).
@@ -17,13 +19,12 @@ const LONGEST: u64 = 1 << 20;
 
 /// The folder for everything that development makes.
 ///
-/// It is in the hands of whoever owns the project, so a djship that root started goes through the folder's descriptor and
+/// It is in the hands of whoever owns the project, so a djship that root started works in it through its descriptor and
 /// never through its path.
 #[derive(Debug)]
 pub struct Cache {
-    folder: OwnedFd,
-    owner: Option<(u32, u32)>,
-    /// On the host.
+    folder: Beneath,
+    /// On the host: for mounts, which follow no link as root, and for words.
     pub path: PathBuf,
     /// In containers.
     pub inside: &'static str,
@@ -33,131 +34,80 @@ pub struct Cache {
 
 impl Cache {
     /// Opens the project's `.cache`, or makes it; when there is one that is not ours, `elsewhere` is used instead.
-    /// `owner` is who owns what is made.
-    pub fn open(project: &Path, elsewhere: &Path, owner: Option<(u32, u32)>) -> io::Result<Self> {
-        let top = open_folder(rustix::fs::CWD, project)?;
-        let ours = match make_folder(&top, ".cache", owner) {
-            Ok(folder) => is_ours(&folder)?.then_some(folder),
-            // A file or a link.
-            Err(Errno::NOTDIR | Errno::LOOP | Errno::EXIST) => None,
-            Err(error) => return Err(error.into()),
-        };
-        let cache = if let Some(folder) = ours {
-            Self { folder, owner, path: project.join(".cache"), inside: "/app/.cache", elsewhere: false }
+    /// `project` is without links. `owner` is who owns what is made.
+    pub fn open(project: &Path, elsewhere: &Path, owner: Option<(u32, u32)>) -> Result<Self, BuilderError> {
+        let cache = if let Some(folder) = in_project(project, owner)? {
+            Self { folder, path: project.join(".cache"), inside: "/app/.cache", elsewhere: false }
         } else {
-            fs_err::create_dir_all(elsewhere)?;
-            if let Some((uid, gid)) = owner {
-                fs_err::os::unix::fs::lchown(elsewhere, Some(uid), Some(gid))?;
-            }
-            let folder = open_folder(rustix::fs::CWD, elsewhere)?;
-            Self { folder, owner, path: elsewhere.to_owned(), inside: "/cache", elsewhere: true }
+            let (above, name) = (elsewhere.parent(), elsewhere.file_name().and_then(|name| name.to_str()));
+            let (Some(above), Some(name)) = (above, name) else {
+                return Err(io::Error::from(io::ErrorKind::InvalidInput).into());
+            };
+            fs_err::create_dir_all(above)?;
+            let folder = Beneath::open(above)?.making_for(owner).make_folder(name)?;
+            Self { folder, path: elsewhere.to_owned(), inside: "/cache", elsewhere: true }
         };
         for (name, text) in [("CACHEDIR.TAG", TAG), (".gitignore", "*\n")] {
-            if !fs_err::exists(cache.at(name))? {
-                cache.write(name, text.as_bytes())?;
+            if !cache.folder.has(name)? {
+                cache.folder.write(name, text.as_bytes())?;
             }
         }
         Ok(cache)
     }
 
-    /// A path below the folder that no link above it can redirect; good while this is open.
-    pub(super) fn at(&self, name: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}/{name}", self.folder.as_raw_fd()))
-    }
-
-    /// Makes a folder in it.
-    pub(super) fn folder(&self, name: &str) -> io::Result<()> {
-        make_folder(&self.folder, name, self.owner)?;
-        Ok(())
+    /// The folder, to work in.
+    pub(super) fn beneath(&self) -> &Beneath {
+        &self.folder
     }
 
     /// What a file of ours in it says.
     pub(super) fn read(&self, name: &str) -> Option<Vec<u8>> {
-        use io::Read as _;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.folder, name, flags, Mode::empty()).ok()?;
-        let mut bytes = Vec::new();
-        std::fs::File::from(file).take(LONGEST).read_to_end(&mut bytes).ok()?;
-        Some(bytes)
+        self.folder.read(name, LONGEST).ok()
     }
 
     /// Writes a file of ours: the old one or the new one is there, whatever happens.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        use io::Write as _;
-        let partial = format!("{name}.{}", std::process::id());
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let _ = rustix::fs::unlinkat(&self.folder, &partial, rustix::fs::AtFlags::empty());
-        let file = rustix::fs::openat(&self.folder, &partial, flags, Mode::from_raw_mode(0o644))?;
-        if let Some((uid, gid)) = self.owner {
-            own(&file, uid, gid)?;
-        }
-        std::fs::File::from(file).write_all(bytes)?;
-        Ok(rustix::fs::renameat(&self.folder, &partial, &self.folder, name)?)
-    }
-
-    /// Makes the link `name` lead to `target`, at once.
-    pub(super) fn link(&self, name: &str, target: &str) -> io::Result<()> {
-        let partial = format!("{name}.{}", std::process::id());
-        let _ = rustix::fs::unlinkat(&self.folder, &partial, rustix::fs::AtFlags::empty());
-        rustix::fs::symlinkat(target, &self.folder, &partial)?;
-        if let Some((uid, gid)) = self.owner {
-            fs_err::os::unix::fs::lchown(self.at(&partial), Some(uid), Some(gid))?;
-        }
-        Ok(rustix::fs::renameat(&self.folder, &partial, &self.folder, name)?)
+        Ok(self.folder.write(name, bytes)?)
     }
 
     /// Where the link `name` leads, as it is written.
     pub(super) fn linked(&self, name: &str) -> Option<String> {
-        rustix::fs::readlinkat(&self.folder, name, Vec::new()).ok()?.into_string().ok()
+        self.folder.linked(name).ok()?.into_string().ok()
     }
 }
 
-fn open_folder(above: impl std::os::fd::AsFd, path: &Path) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
-    rustix::fs::openat(above, path, flags, Mode::empty())
-}
-
-/// Opens the folder `name`, or makes it.
-fn make_folder(above: &OwnedFd, name: &str, owner: Option<(u32, u32)>) -> Result<OwnedFd, Errno> {
-    match rustix::fs::mkdirat(above, name, Mode::from_raw_mode(0o755)) {
-        Ok(()) => {
-            let folder = open_folder(above, Path::new(name))?;
-            if let Some((uid, gid)) = owner {
-                own(&folder, uid, gid)?;
-            }
-            Ok(folder)
-        }
-        Err(Errno::EXIST) => open_folder(above, Path::new(name)),
-        Err(errno) => Err(errno),
+/// The project's `.cache`, made if need be; `None` when it is not ours to use.
+fn in_project(project: &Path, owner: Option<(u32, u32)>) -> Result<Option<Beneath>, BeneathError> {
+    let top = Beneath::open_without_links(project)?;
+    let uid = top.stat()?.st_uid;
+    if owner.is_some_and(|(owner, _)| owner != uid) {
+        // Another folder has taken its place since its owner was asked.
+        return Ok(None);
     }
-}
-
-fn own(file: &OwnedFd, uid: u32, gid: u32) -> Result<(), Errno> {
-    rustix::fs::fchown(file, Some(rustix::fs::Uid::from_raw(uid)), Some(rustix::fs::Gid::from_raw(gid)))
+    match top.making_for(owner).make_folder(".cache") {
+        Ok(folder) => Ok(is_ours(&folder)?.then_some(folder)),
+        // A file or a link.
+        Err(error) if matches!(error.errno(), Some(Errno::NOTDIR | Errno::LOOP)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether a folder is empty or has our tag.
-fn is_ours(folder: &OwnedFd) -> io::Result<bool> {
-    use io::Read as _;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    match rustix::fs::openat(folder, "CACHEDIR.TAG", flags, Mode::empty()) {
-        Ok(file) => {
-            let mut text = String::new();
-            let read = std::fs::File::from(file).take(LONGEST).read_to_string(&mut text);
-            Ok(read.is_ok() && text == TAG)
-        }
-        Err(Errno::NOENT) => {
-            let names = rustix::fs::Dir::read_from(folder)?;
-            let mut others =
-                names.flatten().filter(|entry| !matches!(entry.file_name().to_bytes(), b"." | b".."));
-            Ok(others.next().is_none())
-        }
-        Err(errno) => Err(errno.into()),
+fn is_ours(folder: &Beneath) -> Result<bool, BeneathError> {
+    match folder.read("CACHEDIR.TAG", LONGEST) {
+        Ok(text) => Ok(text == TAG.as_bytes()),
+        Err(error) if error.is_absent() => Ok(folder.entries()?.is_empty()),
+        // Whatever else has the name, it is not ours.
+        Err(BeneathError::Unread { .. }) => Ok(false),
+        Err(error) if error.errno() == Some(Errno::LOOP) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     fn open(project: &Path) -> Cache {
@@ -172,8 +122,8 @@ mod tests {
         assert_eq!(fs_err::read_to_string(project.path().join(".cache/.gitignore")).unwrap(), "*\n");
         cache.write("record", b"one").unwrap();
         cache.write("record", b"two").unwrap();
-        cache.link("venv", "venvs/a").unwrap();
-        cache.link("venv", "venvs/b").unwrap();
+        cache.beneath().link("venv", "venvs/a").unwrap();
+        cache.beneath().link("venv", "venvs/b").unwrap();
         let again = open(project.path());
         assert_eq!(again.read("record").as_deref(), Some(&b"two"[..]));
         assert_eq!(again.linked("venv").as_deref(), Some("venvs/b"));
@@ -197,5 +147,33 @@ mod tests {
             assert_eq!(cache.inside, "/cache");
             assert_eq!(fs_err::symlink_metadata(&place).unwrap().modified().unwrap(), before);
         }
+    }
+
+    #[test]
+    fn a_tag_that_leads_elsewhere_makes_it_not_ours() {
+        let project = tempfile::tempdir().unwrap();
+        let place = project.path().join(".cache");
+        fs_err::create_dir(&place).unwrap();
+        fs_err::write(project.path().join("tag"), TAG).unwrap();
+        fs_err::os::unix::fs::symlink("../tag", place.join("CACHEDIR.TAG")).unwrap();
+        assert!(open(project.path()).elsewhere);
+        fs_err::remove_file(place.join("CACHEDIR.TAG")).unwrap();
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o644));
+        rustix::fs::mknodat(rustix::fs::CWD, place.join("CACHEDIR.TAG"), kind, mode, 0).unwrap();
+        assert!(open(project.path()).elsewhere);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_the_owners_any_more_gets_no_cache() {
+        let project = tempfile::tempdir().unwrap();
+        let uid = fs_err::metadata(project.path()).unwrap().uid();
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs_err::create_dir(elsewhere.path().join("cache")).unwrap();
+        fs_err::write(elsewhere.path().join("cache/CACHEDIR.TAG"), TAG).unwrap();
+        // Only root could give files to somebody else; here none is made.
+        fs_err::write(elsewhere.path().join("cache/.gitignore"), "*\n").unwrap();
+        let cache =
+            Cache::open(project.path(), &elsewhere.path().join("cache"), Some((uid + 1, uid + 1))).unwrap();
+        assert!(cache.elsewhere && !project.path().join(".cache").exists());
     }
 }

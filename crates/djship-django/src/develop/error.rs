@@ -64,7 +64,11 @@ impl UpError {
             // Most likely it is the wrong folder.
             Self::Project(error) => matches!(
                 error,
-                ProjectError::Read(_) | ProjectError::TooLarge { .. } | ProjectError::Encoding { .. }
+                ProjectError::Read(_)
+                    | ProjectError::TooLarge { .. }
+                    | ProjectError::Special { .. }
+                    | ProjectError::LeadsOut { .. }
+                    | ProjectError::Encoding { .. }
             ),
             Self::Config(_) | Self::Plan(_) | Self::DotEnv(_) | Self::Processes(_) => true,
             Self::Builder(BuilderError::Install { reason, .. }) => !matches!(

@@ -1,9 +1,9 @@
 //! GeoDjango opens GDAL, GEOS and PROJ by name, and no requirements file says so: the project's files do.
 
-use std::io::Read as _;
 use std::path::Path;
 
 use djship_deb::{Codename, sets};
+use djship_store::Beneath;
 use memchr::memmem;
 
 /// Files of Python are small; larger ones are data.
@@ -26,11 +26,12 @@ pub(super) fn packages(folder: &Path, codename: Codename) -> Vec<String> {
         entry.path().extension().is_some_and(|extension| extension == "py")
             && entry.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= LARGEST)
     });
+    // What was a file a moment ago may be a link or a pipe by now.
+    let Ok(top) = Beneath::open_without_links(folder) else { return Vec::new() };
     for entry in python.take(MOST_FILES) {
-        let mut text = Vec::new();
-        let read =
-            fs_err::File::open(entry.path()).and_then(|file| file.take(LARGEST).read_to_end(&mut text));
-        if read.is_ok() && gis.find(&text).is_some() {
+        let relative = entry.path().strip_prefix(folder).ok().and_then(Path::to_str);
+        let Some(Ok(text)) = relative.map(|relative| top.read(relative, LARGEST)) else { continue };
+        if gis.find(&text).is_some() {
             geographic = true;
             with_spatialite |= spatialite.find(&text).is_some();
         }

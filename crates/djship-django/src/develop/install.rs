@@ -4,18 +4,20 @@
 //! use: going back to a branch with other requirements is going back to its environment, and an installation that
 //! fails, or is killed, changes nothing.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use djship_engine::Container;
-use djship_store::{FileTree, TreePath};
+use djship_store::Beneath;
+use djship_store::beneath::Found;
 
-use super::{Cache, Developer};
+use super::{Cache, Developer, needed};
 use crate::base::Roots;
 use crate::builder::index_settings::IndexSettings;
 use crate::builder::{BuilderError, InstallFailure, network, uv};
 use crate::child::{self, Finished};
 use crate::context::{elf, native};
-use crate::laid::{KeepError, Key};
+use crate::laid::Key;
 use crate::plan::development::{DevelopmentDependencies, Install};
 use crate::project::Project;
 use crate::project::requirements::normalise;
@@ -79,7 +81,7 @@ pub(super) fn install(
     let venv = format!("venvs/{key}");
     if let Some(record) = record(request.cache, &venv) {
         if request.cache.linked("venv").as_deref() != Some(&venv) {
-            request.cache.link("venv", &venv)?;
+            link(request.cache, &venv)?;
         }
         let installed = finish(roots, request, key, uv, &record)?;
         tools.reporter.note(Note::Installed { distributions: installed.distributions.len(), because: None });
@@ -94,9 +96,9 @@ pub(super) fn install(
         libraries: libraries(roots, request, &venv, compiled.as_deref())?,
         distributions: compiled.unwrap_or_default(),
     };
-    let text = serde_json::to_vec(&record).map_err(std::io::Error::other)?;
+    let text = serde_json::to_vec(&record).map_err(io::Error::other)?;
     request.cache.write(&format!("{venv}/{RECORD}"), &text)?;
-    request.cache.link("venv", &venv)?;
+    link(request.cache, &venv)?;
     tidy(request.cache, &key);
     let installed = finish(roots, request, key, uv, &record)?;
     tools
@@ -136,12 +138,9 @@ fn libraries(
         None => roots.installer()?.tree.clone(),
     };
     let present = elf::system_libraries(&root);
-    let shared = |path: &TreePath, is_folder: bool| is_folder || path.file_name().contains(".so");
-    let tree = FileTree::scan_where(&request.cache.at(venv), shared).map_err(KeepError::from)?;
-    // A file that only looks like a library is none that anything needs.
-    let unmet = elf::unmet(&tree, "lib", &present).unwrap_or_default();
-    let assumed =
-        native::ASSUMED.iter().filter(|(soname, _)| unmet.iter().any(|need| need.soname == *soname));
+    let environment = request.cache.beneath().folder(venv)?;
+    let unmet = needed::unmet(&environment, "lib", &present)?;
+    let assumed = native::ASSUMED.iter().filter(|(soname, _)| unmet.contains(*soname));
     Ok(assumed.map(|(_, package)| (*package).to_owned()).collect())
 }
 
@@ -178,14 +177,15 @@ fn record(cache: &Cache, venv: &str) -> Option<Record> {
 
 /// Normalised names of what is installed, sorted: from the names of the metadata folders.
 fn distributions(cache: &Cache, key: &str) -> Vec<String> {
-    let lib = cache.at(&format!("venvs/{key}/lib"));
-    let folders =
-        |path: &Path| fs_err::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-    let packages =
-        folders(&lib).flat_map(|python| folders(&python.join("site-packages")).collect::<Vec<_>>());
+    let Ok(lib) = cache.beneath().folder(&format!("venvs/{key}/lib")) else { return Vec::new() };
+    let packages = entries(&lib).filter_map(|python| {
+        let folder = lib.folder(&format!("{}/site-packages", python.name.to_str()?)).ok()?;
+        Some(entries(&folder).collect::<Vec<_>>())
+    });
     let mut names: Vec<String> = packages
-        .filter_map(|path| {
-            let name = path.file_name()?.to_str()?.strip_suffix(".dist-info")?;
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.name.to_str()?.strip_suffix(".dist-info")?;
             Some(normalise(name.split_once('-').map_or(name, |(name, _)| name)))
         })
         .collect();
@@ -194,18 +194,27 @@ fn distributions(cache: &Cache, key: &str) -> Vec<String> {
     names
 }
 
+fn entries(folder: &Beneath) -> impl Iterator<Item = Found> {
+    folder.entries().into_iter().flatten()
+}
+
+/// Makes the environment in this folder the one in use.
+fn link(cache: &Cache, venv: &str) -> io::Result<()> {
+    Ok(cache.beneath().link("venv", venv)?)
+}
+
 /// Removes the oldest environments.
 fn tidy(cache: &Cache, in_use: &str) {
-    let entries = fs_err::read_dir(cache.at("venvs")).into_iter().flatten().flatten();
-    let mut others: Vec<_> = entries
-        .filter(|entry| entry.file_name() != *in_use)
-        .map(|entry| (entry.metadata().and_then(|metadata| metadata.modified()).ok(), entry.path()))
+    let Ok(venvs) = cache.beneath().folder("venvs") else { return };
+    let mut others: Vec<_> = entries(&venvs)
+        .filter_map(|entry| Some((entry.modified, entry.name.into_string().ok()?)))
+        .filter(|(_, name)| name != in_use)
         .collect();
     others.sort();
     others.reverse();
-    for (_, path) in others.into_iter().skip(KEPT - 1) {
+    for (_, name) in others.into_iter().skip(KEPT - 1) {
         // What cannot be removed now is removed next time.
-        let _ = fs_err::remove_dir_all(path);
+        let _ = venvs.remove(&name);
     }
 }
 
@@ -238,7 +247,7 @@ impl<'a> Workplace<'a> {
         }
         crate::builder::make_owned(&folder.path().join("out"), tools)?;
         for name in ["venvs", "uv", "pip"] {
-            request.cache.folder(name)?;
+            request.cache.beneath().make_folder(name)?;
         }
         Ok(Self { tools, request, settings, uv, folder })
     }
@@ -374,3 +383,6 @@ impl<'a> Workplace<'a> {
         BuilderError::Install { file, reason, output: finished.tail(60).to_vec() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ mod ground;
 mod install;
 mod mentions;
 mod migrations;
+mod needed;
 pub mod processes;
 mod project_programs;
 mod session;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use djship_store::Bucket;
+use djship_store::{Beneath, Bucket};
 
 use super::{Facts, SettingsFailure};
 use crate::application::SnapshotError;
@@ -108,12 +108,12 @@ fn probe(tools: &Tools<'_>, ground: &Ground<'_>, work: &Path) -> Result<Vec<u8>,
     container.env("DJSHIP_READS", reads::RECORD);
     container.cwd = ground.folder();
     let finished = child::run(tools, &container)?;
-    let answer = out.join("facts.json");
-    let size = fs_err::metadata(&answer).map_or(0, |metadata| metadata.len());
-    if !finished.success() || size == 0 || size > MAX_FACTS {
-        return Err(FactsError::Probe { output: finished.tail(30).to_vec() });
+    // The settings' own code may have put anything there.
+    let answer = Beneath::open(&out).and_then(|out| out.read("facts.json", MAX_FACTS));
+    match answer {
+        Ok(answer) if finished.success() && !answer.is_empty() => Ok(answer),
+        _ => Err(FactsError::Probe { output: finished.tail(30).to_vec() }),
     }
-    Ok(fs_err::read(answer)?)
 }
 
 /// Writes files of ours into a folder that containers see.

@@ -1,10 +1,12 @@
 //! Finding `manage.py`: the nearest one to the top, past the folders that hold other people's code.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
-use djship_store::TreePath;
+use djship_store::beneath::BeneathError;
+use djship_store::{Beneath, TreePath};
 
-use super::{ProjectError, read_text};
+use super::{Folder, ProjectError, read_text};
 
 /// How far down a `manage.py` is looked for: a Django site two levels down in a monorepo is common, three exists.
 const DEPTH: usize = 3;
@@ -23,28 +25,26 @@ const FOREIGN: &[&str] = &[
 ];
 
 pub(super) fn manage_py(folder: &Path) -> Result<TreePath, ProjectError> {
-    let mut level = vec![PathBuf::new()];
+    let none = || ProjectError::NoFolder { path: folder.to_owned() };
+    let files = Folder::open(folder)?.ok_or_else(none)?;
+    let top = Beneath::open_without_links(folder).map_err(io::Error::from)?;
+    let mut level = vec![String::new()];
     let mut not_django = None;
     for _ in 0..=DEPTH {
-        let mut found = Vec::new();
+        let mut paths = Vec::new();
         for relative in &level {
-            let file = folder.join(relative).join("manage.py");
-            match read_text(&file)? {
+            let file = beside(relative, "manage.py");
+            match read_text(&files, &file)? {
                 Some(text) if text.contains("django") || text.contains("configurations.management") => {
-                    found.push(relative.join("manage.py"));
+                    paths.extend(TreePath::parse(&file));
                 }
-                Some(_) => not_django = Some(file),
+                Some(_) => not_django = Some(folder.join(file)),
                 None => {}
             }
         }
-        let mut paths: Vec<TreePath> = found
-            .iter()
-            .filter_map(|path| path.to_str())
-            .filter_map(|path| TreePath::parse(path).ok())
-            .collect();
         paths.sort();
         match paths.len() {
-            0 => level = below(folder, &level)?,
+            0 => level = below(&top, &level).map_err(io::Error::from)?,
             1 => return Ok(paths.remove(0)),
             _ => return Err(ProjectError::SeveralManagePy { folder: folder.to_owned(), files: paths }),
         }
@@ -55,19 +55,29 @@ pub(super) fn manage_py(folder: &Path) -> Result<TreePath, ProjectError> {
     })
 }
 
+/// The path of `name` in the folder `folder`, both relative to the project.
+fn beside(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
 /// The sub-folders of all folders of a level, in order.
-fn below(folder: &Path, level: &[PathBuf]) -> Result<Vec<PathBuf>, ProjectError> {
+fn below(top: &Beneath, level: &[String]) -> Result<Vec<String>, BeneathError> {
     let mut next = Vec::new();
     for relative in level {
-        for entry in fs_err::read_dir(folder.join(relative))? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else { continue };
-            // A link may lead anywhere, also back up.
-            let is_folder = entry.file_type()?.is_dir();
+        let folder = match top.folder(if relative.is_empty() { "." } else { relative }) {
+            Ok(folder) => folder,
+            Err(error) if relative.is_empty() => return Err(error),
+            // Gone meanwhile, or no folder any more.
+            Err(_) => continue,
+        };
+        for entry in folder.entries()? {
+            let Some(name) = entry.name.to_str() else { continue };
             let foreign = name.starts_with('.') || FOREIGN.contains(&name);
-            if is_folder && !foreign && !entry.path().join("pyvenv.cfg").exists() {
-                next.push(relative.join(name));
+            // A link may lead anywhere, also back up: it is no folder here. One that is closed to us, such as a database's, has nothing
+            // for us.
+            let entered = || folder.has(&format!("{name}/pyvenv.cfg")).is_ok_and(|is_venv| !is_venv);
+            if entry.is_folder && !foreign && entered() {
+                next.push(beside(relative, name));
             }
         }
     }

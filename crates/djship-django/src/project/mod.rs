@@ -3,12 +3,15 @@
 pub mod command;
 pub mod config;
 mod find;
+mod folder;
 pub mod requirements;
 pub mod selection;
 
 use std::path::{Path, PathBuf};
 
 use djship_store::TreePath;
+
+pub(crate) use folder::Folder;
 
 /// Files that are read for a plan are at most this long.
 const MAX_PLAN_FILE: u64 = 4 << 20;
@@ -57,12 +60,28 @@ pub enum ProjectError {
     #[error("cannot read the project")]
     Read(#[from] std::io::Error),
     /// A file is far larger than what it is for.
-    #[error("cannot read `{}`: it has {size} bytes, more than {MAX_PLAN_FILE}", file.display())]
+    #[error("cannot read `{}`: it has {size} bytes, more than {limit}", file.display())]
     TooLarge {
         /// The file.
         file: PathBuf,
         /// Its size in bytes.
         size: u64,
+        /// How long it may be.
+        limit: u64,
+    },
+    /// It is a pipe, socket or device, which could be waited for without end.
+    #[error("cannot read `{}`: it is a {kind}", file.display())]
+    Special {
+        /// The file.
+        file: PathBuf,
+        /// What it is, in words.
+        kind: &'static str,
+    },
+    /// A link leads out of a project that is not the reader's own.
+    #[error("cannot read `{}`: it leads out of the project", file.display())]
+    LeadsOut {
+        /// The file.
+        file: PathBuf,
     },
     /// A text file is in no encoding that Python tools read.
     #[error("cannot read `{}`: it is neither UTF-8 nor marked as UTF-16", file.display())]
@@ -103,22 +122,25 @@ impl Project {
 
     /// The text of a file; `None` when there is none. `relative` uses `/`.
     pub fn read(&self, relative: &str) -> Result<Option<String>, ProjectError> {
-        read_text(&self.folder.join(relative))
+        match Folder::open(&self.folder)? {
+            Some(folder) => read_text(&folder, relative),
+            None => Ok(None),
+        }
     }
 }
 
-/// Reads a text file as Python's tools do: UTF-8 with or without a byte order mark, or UTF-16 with one.
-pub(crate) fn read_text(file: &Path) -> Result<Option<String>, ProjectError> {
-    let metadata = match fs_err::metadata(file) {
-        Ok(metadata) if metadata.is_file() => metadata,
-        Ok(_) => return Ok(None),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    if metadata.len() > MAX_PLAN_FILE {
-        return Err(ProjectError::TooLarge { file: file.to_owned(), size: metadata.len() });
-    }
-    decode(&fs_err::read(file)?).map(Some).ok_or_else(|| ProjectError::Encoding { file: file.to_owned() })
+/// Reads a text file of a project as Python's tools do: UTF-8 with or without a byte order mark, or UTF-16 with one.
+pub(crate) fn read_text(folder: &Folder, relative: &str) -> Result<Option<String>, ProjectError> {
+    let encoding = || ProjectError::Encoding { file: folder.path().join(relative) };
+    let bytes = folder.read(relative, MAX_PLAN_FILE)?;
+    bytes.map(|bytes| decode(&bytes).ok_or_else(encoding)).transpose()
+}
+
+/// The same for a file of the user's own, outside of any project.
+pub(crate) fn read_own_text(file: &Path) -> Result<Option<String>, ProjectError> {
+    let encoding = || ProjectError::Encoding { file: file.to_owned() };
+    let bytes = folder::read_own(file, MAX_PLAN_FILE)?;
+    bytes.map(|bytes| decode(&bytes).ok_or_else(encoding)).transpose()
 }
 
 fn decode(bytes: &[u8]) -> Option<String> {

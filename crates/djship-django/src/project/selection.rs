@@ -4,12 +4,16 @@
 //! ship is removed: version control, `.env` files, private keys, virtual environments, caches.
 
 mod docker_ignore;
+mod git_ignore;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use djship_store::{TreePath, tree::TreePathError};
 
+use super::{Folder, ProjectError};
 use docker_ignore::DockerIgnore;
+use git_ignore::GitIgnore;
 
 /// The longest file that is searched for a private key, in bytes: keys are small.
 const MAX_KEY_FILE: u64 = 64 << 10;
@@ -61,6 +65,9 @@ pub enum SelectionError {
     /// Reading failed.
     #[error("cannot read the project's files")]
     Read(#[from] std::io::Error),
+    /// A file that decides cannot be read.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
     /// Walking the folder failed.
     #[error("cannot read the project's files")]
     Walk(#[from] ignore::Error),
@@ -94,43 +101,51 @@ pub enum SelectionError {
 impl Selection {
     /// Selects the files of the project in `folder`.
     pub fn of(folder: &Path) -> Result<Self, SelectionError> {
-        let docker = DockerIgnore::load(folder)?;
+        let gone = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let files = Arc::new(Folder::open(folder)?.ok_or_else(gone)?);
+        let docker = DockerIgnore::load(&files)?;
         let mut selection = Self::default();
         let mut folders = Vec::new();
-        let kept = walk(folder, docker.is_none(), &mut folders, &mut |path, why| {
+        let git = docker.is_none().then(|| Arc::clone(&files));
+        let kept = walk(folder, git, &mut folders, &mut |path, why| {
             selection.left_out.push((path, why));
         })?;
         selection.folders = folders;
         for Selected { path, source } in kept {
             if docker.as_ref().is_some_and(|docker| docker.excludes(&path)) {
                 selection.left_out.push((path, LeftOut::DockerIgnore));
-            } else if holds_private_key(&source)? {
+            } else if holds_private_key(&files, &path, &source)? {
                 selection.left_out.push((path, LeftOut::PrivateKey));
             } else {
                 selection.files.push(Selected { path, source });
             }
         }
         if docker.is_none() {
-            selection.left_out.extend(ignored_by_git(folder, &selection.files)?);
+            selection.left_out.extend(ignored_by_git(folder, &files, &selection.files)?);
         }
         selection.left_out.sort();
         Ok(selection)
     }
 }
 
-/// All files and links that the always-rules and, with `git`, the ignore files leave.
+/// All files and links that the always-rules and, with `git`, the ignore files of that project leave.
 fn walk(
     folder: &Path,
-    git: bool,
+    git: Option<Arc<Folder>>,
     folders: &mut Vec<PathBuf>,
     left_out: &mut dyn FnMut(TreePath, LeftOut),
 ) -> Result<Vec<Selected>, SelectionError> {
     let mut files = Vec::new();
     // What the filter drops is noted by a second look at each folder: the filter must be `Send + 'static`.
     let mut builder = ignore::WalkBuilder::new(folder);
-    builder.hidden(false).ignore(false).git_global(false).git_ignore(git).git_exclude(git).parents(git);
-    builder.require_git(false).follow_links(false).sort_by_file_name(Ord::cmp);
-    builder.filter_entry(|entry| entry.depth() == 0 || never_ships(entry.path()).is_none());
+    builder.standard_filters(false).follow_links(false).sort_by_file_name(Ord::cmp);
+    let git = git.map(|files| Arc::new(GitIgnore::new(files)));
+    let rules = git.clone();
+    builder.filter_entry(move |entry| {
+        let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+        let ignored = || rules.as_ref().is_some_and(|rules| rules.ignores(entry.path(), is_folder));
+        entry.depth() == 0 || never_ships(entry.path()).is_none() && !ignored()
+    });
     for entry in builder.build() {
         let entry = entry?;
         let relative = relative(folder, entry.path())?;
@@ -154,19 +169,24 @@ fn walk(
         }
         files.push(Selected { path, source: entry.into_path() });
     }
+    git.map_or(Ok(()), |git| git.finish())?;
     Ok(files)
 }
 
 /// What git's ignore files leave out, as the topmost paths.
-fn ignored_by_git(folder: &Path, kept: &[Selected]) -> Result<Vec<(TreePath, LeftOut)>, SelectionError> {
-    let all = walk(folder, false, &mut Vec::new(), &mut |_, _| {})?;
+fn ignored_by_git(
+    folder: &Path,
+    files: &Folder,
+    kept: &[Selected],
+) -> Result<Vec<(TreePath, LeftOut)>, SelectionError> {
+    let all = walk(folder, None, &mut Vec::new(), &mut |_, _| {})?;
     let is_kept = |path: &TreePath| kept.binary_search_by(|other| order(&other.path, path)).is_ok();
     let holds_kept = |above: &str| kept.iter().any(|other| other.path.is_within(above));
     let mut ignored: Vec<(TreePath, LeftOut)> = Vec::new();
     for Selected { path, source } in all {
         if is_kept(&path)
             || ignored.last().is_some_and(|(top, _)| path.is_within(top.as_str()))
-            || holds_private_key(&source)?
+            || holds_private_key(files, &path, &source)?
         {
             continue;
         }
@@ -217,7 +237,7 @@ fn never_ships(path: &Path) -> Option<LeftOut> {
 }
 
 /// Whether a file begins like a private key (RFC 7468 and OpenSSH's form).
-fn holds_private_key(file: &Path) -> Result<bool, SelectionError> {
+fn holds_private_key(files: &Folder, path: &TreePath, file: &Path) -> Result<bool, SelectionError> {
     let metadata = fs_err::symlink_metadata(file)?;
     let could = |end: &std::ffi::OsStr| {
         ["pem", "key", "p8", "ppk"].iter().any(|known| end.eq_ignore_ascii_case(known))
@@ -227,7 +247,12 @@ fn holds_private_key(file: &Path) -> Result<bool, SelectionError> {
     if !metadata.is_file() || !named || metadata.len() > MAX_KEY_FILE {
         return Ok(false);
     }
-    let bytes = fs_err::read(file)?;
+    let bytes = match files.read(path.as_str(), MAX_KEY_FILE) {
+        Ok(bytes) => bytes.unwrap_or_default(),
+        Err(error @ ProjectError::Read(_)) => return Err(error.into()),
+        // It is not what it was a moment ago; who copies it will say so.
+        Err(_) => return Ok(false),
+    };
     let text = String::from_utf8_lossy(&bytes);
     Ok(text.lines().any(|line| {
         line.starts_with("-----BEGIN ") && line.contains("PRIVATE KEY")
@@ -300,6 +325,55 @@ mod tests {
         assert_eq!(files, [".gitignore", "site/manage.py", "site/media/keep.png"]);
         let left: Vec<_> = left.iter().map(|(path, _)| path.as_str()).collect();
         assert_eq!(left, ["a.log", "media"]);
+    }
+
+    #[test]
+    fn the_nearest_ignore_file_decides() {
+        let (files, _) = select(&[
+            (".gitignore", "\u{feff}*.log\r\n/build/\nnotes\n[\n"),
+            (".git/info/exclude", "own.txt\n!a.log\n"),
+            ("a.log", ""),
+            ("build/x", ""),
+            ("own.txt", ""),
+            ("site/.gitignore", "!keep.log\nlocal.py\n"),
+            ("site/keep.log", ""),
+            ("site/other.log", ""),
+            ("site/local.py", ""),
+            ("site/build/y", ""),
+            ("site/notes/z", ""),
+            ("local.py", ""),
+        ]);
+        assert_eq!(files, [".gitignore", "local.py", "site/.gitignore", "site/build/y", "site/keep.log"]);
+    }
+
+    #[test]
+    fn a_worktree_excludes_what_its_repository_does() {
+        let (files, _) = select(&[
+            ("tree/.git", "gitdir: ../main/.git/worktrees/tree\n"),
+            ("tree/own.txt", ""),
+            ("tree/kept.txt", ""),
+            ("main/.git/worktrees/tree/commondir", "../..\n"),
+            ("main/.git/info/exclude", "own.txt\n"),
+        ]);
+        assert_eq!(files, ["tree/kept.txt"]);
+    }
+
+    #[test]
+    fn an_ignore_file_that_is_none_is_an_error_and_nothing_that_is_waited_for() {
+        for name in [".gitignore", "site/.gitignore", ".dockerignore"] {
+            let folder = tempfile::tempdir().unwrap();
+            fs_err::create_dir(folder.path().join("site")).unwrap();
+            let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o644));
+            let file = folder.path().join(name);
+            rustix::fs::mknodat(rustix::fs::CWD, &file, kind, mode, 0).unwrap();
+            let error = Selection::of(folder.path()).unwrap_err();
+            let words = if let SelectionError::Special { path } = &error {
+                path.to_string()
+            } else {
+                error.to_string()
+            };
+            assert!(words.contains(name), "{error}");
+        }
     }
 
     #[test]

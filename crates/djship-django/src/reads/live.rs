@@ -5,12 +5,13 @@ use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use djship_store::Digest;
 
 use super::{Kind, Look};
 use crate::laid::Key;
+use crate::project::Folder;
 
 /// Names that tools make anew, which no answer depends on.
 const PASSING: &[&str] =
@@ -33,6 +34,11 @@ impl Look for Live<'_> {
         if kind == Kind::Whole {
             return whole(self.folder);
         }
+        // The project's own code wrote the record.
+        if !path.is_empty() && Path::new(path).components().any(|part| !matches!(part, Component::Normal(_)))
+        {
+            return "absent".to_owned();
+        }
         let file = self.folder.join(path);
         let Ok(metadata) = fs_err::symlink_metadata(&file) else { return "absent".to_owned() };
         if metadata.is_symlink() {
@@ -41,20 +47,24 @@ impl Look for Live<'_> {
         }
         match kind {
             Kind::Listing if metadata.is_dir() => listing(&file),
-            Kind::Content if metadata.is_file() => content(&file, &metadata),
+            Kind::Content if metadata.is_file() => self.content(path, &metadata),
             _ if metadata.is_dir() => "folder".to_owned(),
             _ => "file".to_owned(),
         }
     }
 }
 
-/// The digest of a regular file.
-fn content(file: &Path, metadata: &Metadata) -> String {
-    if metadata.len() > LARGEST {
-        return stamp(metadata);
+impl Live<'_> {
+    /// The digest of a regular file. What it was a moment ago, it may not be any more.
+    fn content(&self, path: &str, metadata: &Metadata) -> String {
+        if metadata.len() > LARGEST {
+            return stamp(metadata);
+        }
+        let file =
+            Folder::open(self.folder).and_then(|folder| folder.map_or(Ok(None), |folder| folder.file(path)));
+        let digest = file.ok().flatten().and_then(|file| Digest::of_reader(&mut file.take(LARGEST)).ok());
+        digest.map_or_else(|| "unreadable".to_owned(), |(digest, _)| digest.hex())
     }
-    let digest = fs_err::File::open(file).and_then(|open| Digest::of_reader(&mut open.take(LARGEST)));
-    digest.map_or_else(|_| "unreadable".to_owned(), |(digest, _)| digest.hex())
 }
 
 fn stamp(metadata: &Metadata) -> String {
@@ -101,6 +111,22 @@ fn whole(folder: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_record_names_outside_of_the_project_is_not_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = folder.path().join("project");
+        fs_err::create_dir(&project).unwrap();
+        fs_err::write(folder.path().join("secret"), "x").unwrap();
+        let live = Live { folder: &project };
+        let secret = folder.path().join("secret");
+        for path in ["../secret", "./../secret", secret.to_str().unwrap()] {
+            for kind in [Kind::Content, Kind::Existence, Kind::Listing] {
+                assert_eq!(live.state(kind, path), "absent", "{path}");
+            }
+        }
+        assert_eq!(live.state(Kind::Listing, ""), "");
+    }
 
     #[test]
     fn each_kind_sees_its_change_and_no_other() {

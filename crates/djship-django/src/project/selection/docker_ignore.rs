@@ -3,13 +3,11 @@
 //!
 //! <https://docs.docker.com/build/concepts/context/#dockerignore-files>
 
-use std::path::Path;
-
 use djship_store::TreePath;
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::SelectionError;
-use crate::project::read_text;
+use crate::project::{Folder, read_text};
 
 pub(super) struct DockerIgnore {
     rules: Vec<(GlobMatcher, bool)>,
@@ -17,13 +15,8 @@ pub(super) struct DockerIgnore {
 
 impl DockerIgnore {
     /// Reads `.dockerignore` at the top of the project; `None` when there is none.
-    pub(super) fn load(folder: &Path) -> Result<Option<Self>, SelectionError> {
-        let file = folder.join(".dockerignore");
-        let text = read_text(&file).map_err(|error| SelectionError::Pattern {
-            line: 0,
-            pattern: String::new(),
-            reason: error.to_string(),
-        })?;
+    pub(super) fn load(folder: &Folder) -> Result<Option<Self>, SelectionError> {
+        let text = read_text(folder, ".dockerignore")?;
         text.map(|text| Self::parse(&text)).transpose()
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use djship_deb::sets;
 use djship_engine::Signal;
+use djship_store::Beneath;
 
 use super::accounts::{Account, Accounts};
 use super::{Programs, SOCKETS, USER, sql};
@@ -179,9 +180,14 @@ impl Service for Lasting {
     }
 }
 
-/// Whether the server says so in the eighth line of its `postmaster.pid`, which it wrote anew before it listened.
+/// The longest `postmaster.pid` that is read, in bytes: it has eight short lines and the path of a folder.
+const LONGEST_STATUS: u64 = 16 << 10;
+
+/// Whether the server says so in the eighth line of its `postmaster.pid`, which it wrote anew before it listened. The folder is
+/// the server's: it may put anything there under that name.
 fn says_ready(data: &Path) -> bool {
-    let text = fs_err::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+    let text = Beneath::open(data).and_then(|data| data.read("postmaster.pid", LONGEST_STATUS));
+    let text = text.ok().and_then(|text| String::from_utf8(text).ok()).unwrap_or_default();
     text.lines().nth(7).is_some_and(|status| status.trim_end() == "ready")
 }
 
@@ -203,5 +209,28 @@ mod tests {
             "local all all trust\nhost all \"o\"\"dd\" 127.0.0.0/8 trust\nhost all \"o\"\"dd\" ::1/128 trust\n\
              host all all 127.0.0.0/8 scram-sha-256\nhost all all ::1/128 scram-sha-256\n"
         );
+    }
+
+    #[test]
+    fn only_a_file_of_the_server_says_that_it_is_ready() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, file) = (dir.path().join("data"), dir.path().join("data/postmaster.pid"));
+        fs_err::create_dir(&data).unwrap();
+        let status = |status: &str| format!("1\n/data\n0\n5432\n/run\n127.0.0.1\n0\n{status}\n");
+        assert!(!says_ready(&data));
+        fs_err::write(&file, status("starting")).unwrap();
+        assert!(!says_ready(&data));
+        fs_err::write(&file, status("ready   ")).unwrap();
+        assert!(says_ready(&data));
+        fs_err::rename(&file, dir.path().join("elsewhere")).unwrap();
+        fs_err::os::unix::fs::symlink("../elsewhere", &file).unwrap();
+        assert!(!says_ready(&data));
+        fs_err::remove_file(&file).unwrap();
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o644));
+        rustix::fs::mknodat(rustix::fs::CWD, &file, kind, mode, 0).unwrap();
+        assert!(!says_ready(&data));
+        fs_err::remove_file(&file).unwrap();
+        fs_err::write(&file, status("ready") + &"x".repeat(1 << 20)).unwrap();
+        assert!(!says_ready(&data));
     }
 }
