@@ -1,8 +1,12 @@
 //! The command line.
 
+mod push;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use push::PushArgs;
 
 /// Develop a Django project, and ship it as a clean image, with nothing but this program.
 #[derive(Debug, Parser)]
@@ -73,6 +77,8 @@ pub(crate) enum Command {
     Build(BuildArgs),
     /// Run a production image, as Docker would
     Run(RunArgs),
+    /// Push an image to a registry
+    Push(PushArgs),
     /// List the images in the store
     Images,
     /// List the containers in the background, and the development environments
@@ -207,6 +213,7 @@ pub(crate) struct PlanArgs {
 #[command(after_help = "Examples:\n  djship build\n  djship build shop -t shop:1.4\n  \
                         djship build . -o archive:shop.tar    then: docker load -i shop.tar\n  \
                         djship build . -o layout:shop.oci     then: skopeo copy oci:shop.oci docker://...")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct BuildArgs {
     /// The project's folder
     #[arg(default_value = ".")]
@@ -219,6 +226,10 @@ pub(crate) struct BuildArgs {
     /// Also write the image: `layout:DIR` (OCI layout) or `archive:FILE` (for docker load)
     #[arg(short, long, value_name = "KIND:PATH")]
     pub(crate) output: Vec<String>,
+
+    /// Also push the image; its name says where to: `-t REGISTRY/NAME:TAG`
+    #[arg(long)]
+    pub(crate) push: bool,
 
     /// Skip `manage.py check` and the import check of the finished image
     #[arg(long)]

@@ -11,6 +11,10 @@ pub(crate) const DEBIAN_MIRROR: &str = "DJSHIP_DEBIAN_MIRROR";
 pub(crate) const DEBIAN_SECURITY_MIRROR: &str = "DJSHIP_DEBIAN_SECURITY_MIRROR";
 /// Further keyrings that Debian indexes may be signed with, separated by `:`.
 pub(crate) const DEBIAN_KEYRINGS: &str = "DJSHIP_DEBIAN_KEYRINGS";
+/// Where images with short names are: `HOST[:PORT][/PATH]`.
+pub(crate) const REGISTRY: &str = "DJSHIP_REGISTRY";
+/// Registries that may be spoken with by plain HTTP, separated by commas. Those on this machine always may.
+pub(crate) const INSECURE_REGISTRIES: &str = "DJSHIP_INSECURE_REGISTRIES";
 /// Use no network.
 pub(crate) const OFFLINE: &str = "DJSHIP_OFFLINE";
 
@@ -97,4 +101,17 @@ pub(crate) fn pip_configuration() -> Vec<PathBuf> {
     files.extend(get("PIP_CONFIG_FILE").map(PathBuf::from));
     files.retain(|file| file.is_file());
     files
+}
+
+/// The files that `docker login` and `podman login` write, in the order in which they count.
+pub(crate) fn registry_logins() -> Vec<PathBuf> {
+    let folder = |name, file| get(name).map(|folder| PathBuf::from(folder).join(file));
+    let home = |file| folder("HOME", file);
+    let docker = folder("DOCKER_CONFIG", "config.json").or_else(|| home(".docker/config.json"));
+    let podman = [
+        get("REGISTRY_AUTH_FILE").map(PathBuf::from),
+        folder("XDG_RUNTIME_DIR", "containers/auth.json"),
+        folder("XDG_CONFIG_HOME", "containers/auth.json").or_else(|| home(".config/containers/auth.json")),
+    ];
+    docker.into_iter().chain(podman.into_iter().flatten()).collect()
 }

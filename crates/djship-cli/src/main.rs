@@ -54,6 +54,7 @@ fn run(cli: &Cli) -> i32 {
         Command::Plan(args) => commands::plan::run(args),
         Command::Build(args) => commands::build::run(cli, args, &console),
         Command::Run(args) => commands::run::run(cli, args, &console),
+        Command::Push(args) => commands::push::run(cli, args, &console),
         Command::Images => commands::images::run(cli),
         Command::Ps => Ok(commands::background::list()),
         Command::Stop { name } => commands::background::stop(name),

@@ -2,7 +2,7 @@
 //! layer, and its result stays in the store.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use djship_store::{Bucket, Digest, DigestWriter, Store};
 use flate2::{Compression as Level, GzBuilder};
@@ -60,6 +60,14 @@ impl<'image> LayerBlob<'image> {
         let text = fs_err::read(&path).map_err(failed)?;
         let descriptor = serde_json::from_slice(&text).map_err(|error| failed(error.into()))?;
         Ok(Self { descriptor, source: Source::File(folder.join(BLOB)) })
+    }
+
+    /// The compressed file; `None` for what is written as it is needed.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.source {
+            Source::Stream(_) => None,
+            Source::File(path) => Some(path),
+        }
     }
 
     /// Writes the blob, and checks that it is what the descriptor says.

@@ -1,5 +1,5 @@
-//! File trees to OCI layers, images, layouts and archives. No daemon, no network, no clock: the same trees and the same
-//! settings give the same bytes.
+//! File trees to OCI layers, images, layouts and archives, and to registries. No daemon, no clock: the same trees and the
+//! same settings give the same bytes. The network is used by [`registry`] alone.
 //!
 //! | module | holds |
 //! |---|---|
@@ -10,6 +10,7 @@
 //! | [`image`] | [`Image`]: layers and a config with its digest, the image id |
 //! | [`name`] | [`ImageName`]: `name`, `name:tag`, `registry:5000/name:tag` |
 //! | [`layout`], [`archive`] | images out of the store: an OCI layout, a file for `docker load` |
+//! | [`registry`] | images to registries and from them |
 //! | [`records`] | [`ImageStore`]: the images that the store knows by name |
 
 pub mod archive;
@@ -20,6 +21,7 @@ pub mod layer;
 pub mod layout;
 pub mod name;
 pub mod records;
+pub mod registry;
 pub mod tar;
 mod time;
 pub mod wire;

@@ -48,6 +48,9 @@ pub enum NameFault {
     /// A digest instead of a tag.
     #[error("an image is given a tag here, not a digest")]
     Digest,
+    /// A digest that is none.
+    #[error("a digest is `sha256:` and 64 of `0-9 a-f`")]
+    MalformedDigest,
     /// Too long.
     #[error("the name is longer than 255 characters")]
     TooLong,
@@ -148,7 +151,12 @@ fn is_tag(tag: &str) -> bool {
         && tag.bytes().all(|byte| word(byte) || matches!(byte, b'.' | b'-'))
 }
 
-fn is_host(host: &str) -> bool {
+pub(crate) fn is_host(host: &str) -> bool {
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    if let Some((address, rest)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let is_end = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
+        return is_end && address.parse::<std::net::Ipv6Addr>().is_ok();
+    }
     let (name, port) = host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
     let label = |label: &str| {
         !label.is_empty()
@@ -156,11 +164,11 @@ fn is_host(host: &str) -> bool {
             && !label.ends_with('-')
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
-    name.split('.').all(label) && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+    name.split('.').all(label) && port.is_none_or(is_port)
 }
 
 /// One part between slashes: runs of letters and digits, with one separator between two runs.
-fn is_part(part: &str) -> bool {
+pub(crate) fn is_part(part: &str) -> bool {
     let word = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
     let mut rest = part;
     loop {

@@ -8,6 +8,7 @@
 //! | [`project`] | project folders from literals |
 //! | [`http`] | one request over a plain connection, and waiting for a server |
 //! | [`mirror`] | a Debian mirror on the loopback interface that keeps what it fetched, with faults on demand |
+//! | [`registry`], [`docker_registry`] | a registry on the loopback interface with faults on demand, and a real one |
 //! | [`tree_diff`] | how two file trees differ, for people |
 //! | [`scrub`] | output without times, sizes and temporary paths, for snapshots |
 //! | [`cache`] | the folder that the whole suite keeps its downloads in |
@@ -19,10 +20,12 @@
 
 pub mod cache;
 pub mod djship;
+pub mod docker_registry;
 pub mod http;
 pub mod mirror;
 pub mod needs;
 pub mod project;
+pub mod registry;
 pub mod running;
 pub mod scrub;
 pub mod skips;

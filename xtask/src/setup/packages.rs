@@ -8,18 +8,23 @@ use anyhow::Result;
 use crate::workspace::{output_of, run};
 
 /// Package, and what needs it.
-const PACKAGES: [(&str, &str); 14] = [
+const PACKAGES: [(&str, &str); 16] = [
     ("busybox-static", "a root file system of one file, for the engine's tests"),
     ("ca-certificates", "the CA bundle that djship trusts and hands to the builder"),
     ("curl", "a second opinion on what the production image serves"),
     ("debian-archive-keyring", "apt's own keys, to compare closures with apt's"),
+    (
+        "docker-registry",
+        "the registry that images are pushed to and pulled from; its own service is not started",
+    ),
     ("git", "git's ignore rule, which selection is compared with"),
+    ("openssl", "certificates of registries, as people make them"),
     ("postgresql", "the database that a site's votes outlast a restart in; its own cluster is not started"),
     ("podman", "runs the OCI layout that djship wrote"),
     ("python3-venv", "the tests of the probe, under Debian's own Python"),
     ("runc", "podman's runtime in those tests; its default one refuses hybrid cgroups"),
     ("shellcheck", "judges our shell scripts"),
-    ("skopeo", "reads the OCI layout and the archive that djship wrote"),
+    ("skopeo", "reads the OCI layout, the archive and the registry that djship wrote to"),
     ("uidmap", "newuidmap and newgidmap, for users with subordinate ids"),
     ("umoci", "unpacks the OCI layout that djship wrote"),
     ("util-linux", "setpriv and unshare: tests as other users"),
@@ -38,6 +43,9 @@ pub(super) fn install() -> Result<()> {
     if missing.iter().any(|(name, _)| *name == "postgresql") {
         keep_postgresql_quiet()?;
     }
+    if missing.iter().any(|(name, _)| *name == "docker-registry") {
+        keep_registry_quiet()?;
+    }
     run(&mut apt_get(&["update"]))?;
     let mut install = apt_get(&["install", "--yes", "--no-install-recommends"]);
     run(install.args(missing.iter().map(|(name, _)| name)))
@@ -50,6 +58,17 @@ fn keep_postgresql_quiet() -> Result<()> {
     if !file.exists() {
         fs_err::create_dir_all(folder)?;
         fs_err::write(file, "create_main_cluster = false\n")?;
+    }
+    Ok(())
+}
+
+/// Debian's package starts a registry when it is installed, unless its service is masked: the tests start their own.
+fn keep_registry_quiet() -> Result<()> {
+    let folder = Path::new("/etc/systemd/system");
+    let unit = folder.join("docker-registry.service");
+    if unit.symlink_metadata().is_err() {
+        fs_err::create_dir_all(folder)?;
+        fs_err::os::unix::fs::symlink("/dev/null", unit)?;
     }
     Ok(())
 }

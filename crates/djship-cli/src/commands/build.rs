@@ -7,6 +7,7 @@ use djship_django::build::{BuildOptions, Summary, build};
 use djship_django::unchanged;
 use djship_oci::{Compression, Image, ImageName, ImageStore, write_archive, write_layout};
 
+use super::push;
 use crate::args::{BuildArgs, Cli};
 use crate::errors::{self, Kind, Report};
 use crate::host::Workshop;
@@ -22,6 +23,7 @@ pub(crate) fn run(cli: &Cli, args: &BuildArgs, console: &Console) -> Result<i32,
     let since = Instant::now();
     let outputs = args.output.iter().map(|text| parse_output(text)).collect::<Result<Vec<_>, _>>()?;
     let name = args.tag.as_deref().map(parse_name).transpose()?;
+    let destination = push::wanted(args)?;
     let workshop = Workshop::open(cli, Some(&args.path), args.refresh)?;
     let tools = workshop.tools(console);
     let options = BuildOptions { name, check: !args.no_check };
@@ -32,6 +34,7 @@ pub(crate) fn run(cli: &Cli, args: &BuildArgs, console: &Console) -> Result<i32,
         }
         summary(&found, console, since);
         console.line("Nothing has changed since the last build");
+        push::built(&workshop, &found.name, destination.as_ref(), console)?;
         return Ok(0);
     }
     let built = build(&tools, &args.path, &options).map_err(|error| errors::build(&error))?;
@@ -40,6 +43,7 @@ pub(crate) fn run(cli: &Cli, args: &BuildArgs, console: &Console) -> Result<i32,
     }
     summary(&built.summary, console, since);
     workshop.store.settle().map_err(|error| errors::storage(&error))?;
+    push::built(&workshop, &built.summary.name, destination.as_ref(), console)?;
     Ok(0)
 }
 

@@ -6,4 +6,5 @@ pub(crate) mod develop;
 pub(crate) mod doctor;
 pub(crate) mod images;
 pub(crate) mod plan;
+pub(crate) mod push;
 pub(crate) mod run;

@@ -2,10 +2,12 @@
 
 mod build;
 mod develop;
+mod registry;
 mod stages;
 
 pub(crate) use build::build;
 pub(crate) use develop::{environment, up, volume};
+pub(crate) use registry::registry;
 pub(crate) use stages::{base, bytecode, child, first_look, run, start, storage};
 
 /// What a failed command tells the user.

@@ -70,6 +70,17 @@ impl Console {
         self.calm.load(Ordering::Relaxed)
     }
 
+    /// Shows from now on how many bytes went, until [`Console::end`]. Nobody knows before how many it will be.
+    pub(crate) fn begin_sending(&self) {
+        if self.volume >= Volume::Normal {
+            let bar = ProgressBar::no_length();
+            if let Ok(style) = ProgressStyle::with_template("  {spinner} {bytes} {bytes_per_sec}") {
+                bar.set_style(style);
+            }
+            self.lock().bar = Some(bar);
+        }
+    }
+
     /// Takes the bar away, before something else is printed.
     pub(crate) fn end(&self) {
         if let Some(bar) = self.lock().bar.take() {

@@ -80,6 +80,23 @@ impl Address {
         self.is_https
     }
 
+    /// Scheme, host and port, the usual port written out.
+    pub(super) fn origin(&self) -> (bool, String, String) {
+        let rest = self.plain.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let after_host = authority.rsplit_once(']').map_or(authority, |(_, after)| after);
+        let usual = if self.is_https { "443" } else { "80" };
+        let port = after_host.rsplit_once(':').map_or(usual, |(_, port)| port);
+        (self.is_https, self.host.clone(), port.to_owned())
+    }
+
+    /// Whether the host is this machine by its name or its address.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.host == "localhost"
+            || self.host.ends_with(".localhost")
+            || self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
     /// The address of a proxy, which is often given without a scheme.
     pub(super) fn parse_proxy(text: &str) -> Result<Self, FetchError> {
         if text.contains("://") { Self::parse(text) } else { Self::parse(&format!("http://{text}")) }
@@ -182,6 +199,21 @@ mod tests {
             assert!(!is_direct(url), "{url}");
         }
         assert!(Address::parse("http://any/").unwrap().is_direct(&["*".to_owned()]));
+    }
+
+    #[test]
+    fn origins_are_scheme_host_and_port() {
+        let same = super::super::is_same_origin;
+        assert!(same("https://Host.test/a", "https://host.test:443/b?c"));
+        assert!(same("http://[::1]:80/", "http://[::1]/"));
+        for other in ["http://host.test/", "https://host.test:8/", "https://host.test.evil/", "nothing"] {
+            assert!(!same("https://host.test/", other), "{other}");
+        }
+        for (host, is_loopback) in
+            [("localhost:5000", true), ("127.3.2.1", true), ("[::1]:5000", true), ("127.0.0.1.test", false)]
+        {
+            assert_eq!(super::super::is_loopback(host), is_loopback, "{host}");
+        }
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl<In: Transport> Connector<In> for CompleteLines {
     fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
         let authority = details.uri.authority().map(ToString::to_string).unwrap_or_default();
         let origin = format!("http://{authority}");
-        Ok(chained.map(|inner| Forwarded { inner, origin, extra: self.extra.clone() }))
+        Ok(chained.map(|inner| Forwarded { inner, origin, extra: self.extra.clone(), body_left: 0 }))
     }
 }
 
@@ -58,6 +58,8 @@ struct Forwarded<In> {
     inner: In,
     origin: String,
     extra: String,
+    /// Bytes that belong to the body of the request on its way.
+    body_left: u64,
 }
 
 impl<In> std::fmt::Debug for Forwarded<In> {
@@ -71,8 +73,12 @@ impl<In: Transport> Transport for Forwarded<In> {
         self.inner.buffers()
     }
 
-    /// Requests here have no body, so what goes out is one whole head.
+    /// What goes out is one whole head, or a part of a body whose length its head has said.
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        if self.body_left > 0 {
+            self.body_left = self.body_left.saturating_sub(amount as u64);
+            return self.inner.transmit_output(amount, timeout);
+        }
         let output = self.inner.buffers().output();
         let head = &output[..amount];
         let target = head.iter().position(|byte| *byte == b' ').map(|space| space + 1);
@@ -80,6 +86,7 @@ impl<In: Transport> Transport for Forwarded<In> {
         let (Some(target), Some(line_end)) = (target, line_end) else {
             return Err(Error::BadUri("a request without a request line".to_owned()));
         };
+        self.body_left = body_after(head);
         let head = [
             &head[..target],
             self.origin.as_bytes(),
@@ -101,5 +108,26 @@ impl<In: Transport> Transport for Forwarded<In> {
 
     fn is_open(&mut self) -> bool {
         self.inner.is_open()
+    }
+}
+
+/// How much of the body follows, in bytes, after what has been sent.
+fn body_after(sent: &[u8]) -> u64 {
+    let end = sent.windows(4).position(|four| four == b"\r\n\r\n").map_or(sent.len(), |end| end + 4);
+    let head = String::from_utf8_lossy(&sent[..end]).to_ascii_lowercase();
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<u64>().ok());
+    length.unwrap_or(0).saturating_sub((sent.len() - end) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_says_how_much_body_follows() {
+        assert_eq!(body_after(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), 0);
+        assert_eq!(body_after(b"PUT / HTTP/1.1\r\nContent-Length: 12\r\n\r\n"), 12);
+        assert_eq!(body_after(b"PUT / HTTP/1.1\r\ncontent-length: 12\r\n\r\nabc"), 9);
     }
 }

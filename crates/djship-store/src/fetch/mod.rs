@@ -5,6 +5,7 @@
 
 mod address;
 mod error;
+mod exchange;
 mod forward;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 use address::Address;
 pub use address::mask;
 pub use error::FetchError;
+pub use exchange::{Answer, Method, Request, TlsFault, is_loopback, is_same_origin, resolve};
 
 use crate::digest::Digest;
 use crate::store::{BUFFER, Store, StoreError};
@@ -145,6 +147,7 @@ impl Fetcher {
                 .timeout_connect(Some(options.timeout))
                 .timeout_recv_response(Some(options.timeout))
                 .timeout_per_read(Some(options.timeout))
+                .timeout_per_write(Some(options.timeout))
                 .build()
         };
         let tunnel = |proxy: &str| {
@@ -167,6 +170,11 @@ impl Fetcher {
             https: options.https_proxy.as_deref().map(tunnel).transpose()?,
             options,
         })
+    }
+
+    /// How it downloads.
+    pub fn options(&self) -> &FetchOptions {
+        &self.options
     }
 
     /// Whether every download is refused.
@@ -301,14 +309,18 @@ impl Fetcher {
         Err(Failure::Final(FetchError::Address { url: address.masked(), reason }))
     }
 
-    /// One question, one answer.
-    fn ask(&self, address: &Address) -> Result<ureq::http::Response<ureq::Body>, Failure> {
+    /// What reaches an address: directly or by a proxy.
+    fn agent(&self, address: &Address) -> &Agent {
         let proxied = if address.is_https() { &self.https } else { &self.http };
-        let agent = match proxied {
+        match proxied {
             Some(agent) if !address.is_direct(&self.options.no_proxy) => agent,
             _ => &self.direct,
-        };
-        let mut request = agent.get(address.plain());
+        }
+    }
+
+    /// One question, one answer.
+    fn ask(&self, address: &Address) -> Result<ureq::http::Response<ureq::Body>, Failure> {
+        let mut request = self.agent(address).get(address.plain());
         if let Some(credentials) = address.authorization() {
             request = request.header("Authorization", credentials);
         }
