@@ -174,11 +174,23 @@ pub(crate) struct ExecArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  djship db                        psql on the project's database\n  \
-                        djship db dump before.dump\n  djship db restore before.dump")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  djship db                        psql on the project's database\n  \
+                  djship db -c 'select count(*) from polls_poll'\n  djship db -- -d other -l    arguments of psql's own\n  \
+                  djship db dump before.dump\n  djship db restore before.dump"
+)]
 pub(crate) struct DbArgs {
     #[command(subcommand)]
     pub(crate) what: Option<DbCommand>,
+
+    /// Run this statement, and print what it answers
+    #[arg(short = 'c', long = "command", value_name = "SQL")]
+    pub(crate) statement: Option<String>,
+
+    /// Arguments of the client's own: psql, mariadb
+    #[arg(last = true, value_name = "ARGS")]
+    pub(crate) arguments: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -188,7 +200,7 @@ pub(crate) enum DbCommand {
         /// The file; `-` is standard output
         file: PathBuf,
     },
-    /// Replace the database by what a file of `djship db dump` holds, or run a file of SQL
+    /// Replace the database by what a file holds: one of `djship db dump` or `pg_dump`, or SQL
     Restore {
         /// The file
         file: PathBuf,
@@ -335,6 +347,21 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn the_databases_client_keeps_its_own_arguments() {
+        let parse = |words: &[&str]| {
+            let cli = Cli::try_parse_from(["djship", "db"].iter().chain(words)).ok()?;
+            let Command::Db(db) = cli.command else { panic!() };
+            Some(db)
+        };
+        let db = parse(&["--", "-d", "other", "-c", "select 1"]).unwrap();
+        assert_eq!(db.arguments, ["-d", "other", "-c", "select 1"]);
+        let db = parse(&["-c", "select 1", "--", "-At"]).unwrap();
+        assert_eq!((db.statement.as_deref(), db.arguments), (Some("select 1"), vec!["-At".to_owned()]));
+        assert!(matches!(parse(&["dump", "-"]).unwrap().what, Some(DbCommand::Dump { .. })));
+        assert!(parse(&["-c", "select 1", "dump", "x"]).is_none());
     }
 
     #[test]

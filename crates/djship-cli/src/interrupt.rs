@@ -20,7 +20,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(crate) struct Interrupts(UnixStream);
 
 /// The exit code of a command that Ctrl-C ended, as shells have it.
-const INTERRUPTED: i32 = 130;
+pub(crate) const INTERRUPTED: i32 = 130;
 
 /// Passes Ctrl-C and TERM on as bytes of a stream, once there is something to end properly. Before, they end the process:
 /// whatever it started ends with it.
@@ -47,8 +47,17 @@ pub(crate) fn forward(properly: Arc<AtomicBool>) -> Result<UnixStream, Report> {
 
 impl Interrupts {
     pub(crate) fn watch() -> Result<Self, std::io::Error> {
+        Self::of(&[SIGINT, SIGTERM])
+    }
+
+    /// The same, and the end of the terminal, unless that was made not to matter (`nohup`).
+    pub(crate) fn watch_terminal() -> Result<Self, std::io::Error> {
+        if is_ignored(SIGHUP) { Self::watch() } else { Self::of(&[SIGINT, SIGTERM, SIGHUP]) }
+    }
+
+    fn of(signals: &[i32]) -> Result<Self, std::io::Error> {
         let (reader, writer) = UnixStream::pair()?;
-        for signal in [SIGINT, SIGTERM] {
+        for &signal in signals {
             signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
         }
         Ok(Self(reader))
@@ -79,4 +88,11 @@ impl Interrupts {
             }
         }
     }
+}
+
+/// Whether this process was started so that a signal does nothing (proc_pid_status(5)).
+fn is_ignored(signal: i32) -> bool {
+    let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
+    u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & (1 << (signal - 1)) != 0)
 }

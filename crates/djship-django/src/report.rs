@@ -150,12 +150,21 @@ pub enum Note<'a> {
     },
     /// What became of the migrations.
     Migrated(Migrated),
+    /// A database is not migrated: djship did not start its server.
+    NotMigrated {
+        /// Its key in `DATABASES`.
+        alias: &'a str,
+        /// Where it is.
+        host: &'a str,
+    },
     /// The first page that the development server was asked for is an error: its status.
     FirstPage(u16),
     /// The development server listens, and has not answered for this long.
     FirstPageWaits(std::time::Duration),
     /// Something that a file of the project names does not run.
     LeftOutProcess(&'a processes::LeftOut),
+    /// A process of the project has another name, because a service has its own.
+    RenamedProcess(&'a processes::Renamed),
 }
 
 /// A root file system's purpose.

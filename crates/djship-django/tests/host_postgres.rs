@@ -67,8 +67,12 @@ fn postgres_lets_a_project_do_what_projects_do() {
     // What `manage test` and migrations do.
     psql(
         &mut trial,
-        "create database test_shop;\n\\c test_shop\ncreate extension citext; create extension pg_trgm;",
+        "create database test_shop;\n\\c test_shop\ncreate extension citext; create extension pg_trgm;\n\
+         create extension earthdistance cascade; create extension postgres_fdw; create extension pg_stat_statements;",
     );
+    // And no more than that.
+    let role = "select rolsuper, rolcreatedb, rolcanlogin from pg_roles where rolname = current_user";
+    assert_eq!(psql(&mut trial, role), "f|t|t");
     psql(&mut trial, "drop database test_shop");
     // Whoever enters is the superuser, on the project's database.
     let inside =
@@ -90,11 +94,6 @@ fn postgres_lets_a_project_do_what_projects_do() {
     let said = trial.task("restore", "shop", Some(&dump), None);
     assert_eq!((said.code, said.stderr.as_str()), (0, ""));
     assert_eq!(psql(&mut trial, "select count(*) from poll"), "2");
-    let script = project.file("shop.sql");
-    fs_err::write(&script, "insert into poll values ('c');\ninsert into no_such_table values (1);\n")
-        .unwrap();
-    assert_ne!(trial.task("script", "shop", Some(&script), None).code, 0);
-    assert_eq!(psql(&mut trial, "select count(*) from poll"), "2", "a script is run as one, or not at all");
 }
 
 #[test]
@@ -111,20 +110,112 @@ fn a_changed_password_is_mended_and_said() {
     assert_eq!(trial.start(), ["PasswordChanged { user: \"shop\" }"]);
     assert_eq!(psql(&mut trial, "select count(*) from poll"), "0");
     drop(trial);
-    // Settings without a password: who has none is let in.
+    // Settings without a password: the environment has one.
     let mut trial =
         project.prepare(&[project.wanted("postgres", 5432, json!({"user": "shop", "name": "shop"}))]);
     trial.prepared();
-    assert_eq!(trial.start(), [""; 0]);
-    assert!(trial.url.starts_with("postgres://shop@127."), "{}", trial.url);
+    assert_eq!(trial.start(), ["PasswordChanged { user: \"shop\" }"]);
+    let password = support::PASSWORD.replace(' ', "%20");
+    assert!(trial.url.starts_with(&format!("postgres://shop:{password}@127.")), "{}", trial.url);
     assert_eq!(psql(&mut trial, "select count(*) from poll"), "0");
     drop(trial);
     // Another account and another database beside them.
     let other = json!({"user": "o\"dd'", "password": "p", "name": "A b"});
     let mut trial = project.prepare(&[project.wanted("postgres", 5432, other)]);
     trial.prepared();
-    assert_eq!(trial.start(), [""; 0]);
+    assert_eq!(trial.start(), ["NewDatabase { name: \"A b\" }"]);
     assert_eq!(psql(&mut trial, "select current_user, current_database()"), "o\"dd'|A b");
+    drop(trial);
+    // Another account on the database that is there.
+    let other = json!({"user": "o\"dd'", "password": "p", "name": "shop"});
+    let mut trial = project.prepare(&[project.wanted("postgres", 5432, other)]);
+    trial.prepared();
+    assert_eq!(trial.start(), [""; 0]);
+    psql(&mut trial, "alter table poll add column asked date; drop table poll; create table poll (a int);");
+}
+
+#[test]
+#[ignore = "needs user namespaces and Debian packages"]
+fn a_volume_of_an_older_djship_goes_on_working() {
+    need!(needs::user_namespaces());
+    let project = Project::new("trixie");
+    let mut trial = project.start(&shop(&project, "shop"));
+    psql(&mut trial, "create table poll (question text); create extension citext;");
+    // As it was: a superuser, who made what is in the server's own database as well.
+    let as_it_was = "alter role shop superuser nocreatedb; alter database shop owner to postgres;\n\
+                     \\c postgres\nset role shop; create table older (a int);";
+    let argv = ["psql", "-X", "-q", "--set=ON_ERROR_STOP=1", "-f", "-"];
+    trial.output(&argv, &[], as_it_was);
+    drop(trial);
+    let names = json!({"user": "shop", "name": "shop", "names": ["shop", "postgres"]});
+    let mut trial = project.prepare(&[project.wanted("postgres", 5432, names)]);
+    trial.prepared();
+    assert_eq!(trial.start(), ["PasswordChanged { user: \"shop\" }"]);
+    let roles = "select rolsuper, rolcreatedb from pg_roles where rolname = current_user";
+    assert_eq!(psql(&mut trial, roles), "f|t");
+    psql(&mut trial, "alter table poll add column asked date; create table another (a int);");
+    psql(&mut trial, "\\c postgres\nalter table older add column b int; create table newer (a int);");
+}
+
+#[test]
+#[ignore = "needs user namespaces and Debian packages"]
+fn a_database_is_replaced_as_a_whole_or_not_at_all() {
+    need!(needs::user_namespaces());
+    for release in RELEASES {
+        let project = Project::new(release);
+        let mut trial = project.start(&shop(&project, "secret"));
+        psql(
+            &mut trial,
+            "create extension earthdistance cascade; create table poll (question text); insert into poll values ('a');",
+        );
+        let dump = project.file("shop.dump");
+        assert_eq!(trial.task("dump", "shop", None, Some(&dump)).code, 0);
+        let plain = project.file("shop.sql");
+        let text = trial.output(&["pg_dump", "--no-owner"], &[], "");
+        fs_err::write(&plain, text).unwrap();
+        for (task, file) in [("restore", &dump), ("script", &plain)] {
+            psql(&mut trial, "create table later (a int); insert into poll values ('b');");
+            // Somebody who is in the database, and in a transaction.
+            let hold = "begin; select count(*) from poll; select pg_sleep(600)";
+            let url = trial.url.clone();
+            let held = trial.output(
+                &["sh", "-c", "psql -X -q \"$0\" -c \"$1\" >/dev/null 2>&1 & echo $!", &url, hold],
+                &[],
+                "",
+            );
+            assert!(held.parse::<u32>().is_ok(), "{held}");
+            let asleep = "select count(*) from pg_stat_activity where query like '%pg_sleep(600)' and wait_event = 'PgSleep'";
+            while psql(&mut trial, asleep) == "0" {
+                std::thread::yield_now();
+            }
+            let said = trial.task(task, "shop", Some(file), None);
+            assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{task}");
+            assert_eq!(psql(&mut trial, "select count(*) from poll"), "1", "{task}");
+            assert_eq!(
+                psql(&mut trial, "select to_regclass('later') is null"),
+                "t",
+                "{task}: it was not replaced"
+            );
+            // Everything in it is the project's.
+            psql(&mut trial, "alter table poll add column asked date; alter table poll drop column asked;");
+            assert_eq!(psql(&mut trial, "alter extension earthdistance update; select 1"), "1");
+            let owner = "select pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate from pg_database where datname = 'shop'";
+            assert_eq!(psql(&mut trial, owner), "shop|UTF8|C.UTF-8");
+        }
+        // What fails, fails before anything is lost, and leaves nothing.
+        let cut = project.file("cut.dump");
+        let whole = fs_err::read(&dump).unwrap();
+        fs_err::write(&cut, &whole[..whole.len() - 200]).unwrap();
+        let wrong = project.file("wrong.sql");
+        fs_err::write(&wrong, "create table poll (question text);\nselect * from no_such_table;\n").unwrap();
+        for (task, file) in [("restore", &cut), ("script", &wrong)] {
+            assert_ne!(trial.task(task, "shop", Some(file), None).code, 0, "{task}");
+            assert_eq!(psql(&mut trial, "select count(*) from poll"), "1", "{task}");
+        }
+        let left = "select count(*) from (select datname from pg_database union all select rolname from pg_roles) as names \
+                    where datname like 'djship%'";
+        assert_eq!(psql(&mut trial, left), "0");
+    }
 }
 
 #[test]

@@ -78,9 +78,31 @@ fn mariadb_serves_and_keeps_what_it_was_given() {
         assert_eq!(local.run(&mut trial, "select * from poll"), "🦀 kept?\nalso now");
         let dump = project.file("shop.sql");
         assert_eq!(trial.task("dump", "shop", None, Some(&dump)).code, 0);
-        local.run(&mut trial, "delete from poll");
-        assert_eq!(trial.task("restore", "shop", Some(&dump), None).code, 0);
+        local.run(&mut trial, "delete from poll; create table later (a int)");
+        // Somebody who is in the middle of something.
+        let argv = [
+            "sh",
+            "-c",
+            "mariadb --no-defaults --socket=/tmp/mariadb.sock --user=mysql shop >/dev/null 2>&1 \
+                    -e 'begin; select count(*) from poll; select sleep(600)' &",
+        ];
+        trial.output(&argv, &[], "");
+        let asleep =
+            "select count(*) from information_schema.processlist where info like 'select sleep(600)'";
+        while local.run(&mut trial, asleep) == "0" {
+            std::thread::yield_now();
+        }
+        let said = trial.task("restore", "shop", Some(&dump), None);
+        assert_eq!((said.code, said.stderr.as_str()), (0, ""));
         assert_eq!(local.run(&mut trial, "select count(*) from poll"), "2");
+        assert_eq!(local.run(&mut trial, "show tables"), "poll", "it was not replaced");
+        // What cannot be read changes nothing.
+        let wrong = project.file("wrong.sql");
+        fs_err::write(&wrong, "drop table if exists poll; create table poll (a int); no such statement;")
+            .unwrap();
+        assert_ne!(trial.task("restore", "shop", Some(&wrong), None).code, 0);
+        assert_eq!(local.run(&mut trial, "select count(*) from poll"), "2");
+        assert!(!local.run(&mut trial, "show databases").contains("djship"));
         drop(trial);
         let mut trial = project.prepare(&wanted("changed"));
         trial.prepared();

@@ -23,6 +23,14 @@ pub(super) fn note(note: &Note<'_>) -> Words {
         Note::Service { name, note: ServiceNote::PasswordChanged { user } } => {
             Words::of(format!("{name}: the password of `{user}` is now the one that the settings have"))
         }
+        Note::Service { name, note: ServiceNote::NewDatabase { name: database } } => {
+            Words::of(format!("{name}: new database `{database}`"))
+        }
+        Note::NotMigrated { alias, host } => not_migrated(alias, host),
+        Note::RenamedProcess(renamed) => warning(&format!(
+            "the process `{}` is called `{}` here: a service has its name",
+            renamed.from, renamed.to
+        )),
         Note::Migrated(Migrated::Applied) => Words::of("Migrated the database"),
         Note::Migrated(Migrated::Unchanged) => Words::of("No new migrations"),
         Note::FirstPage(status) => warning(&format!(
@@ -39,6 +47,14 @@ pub(super) fn note(note: &Note<'_>) -> Words {
 
 fn warning(text: &str) -> Words {
     Words { lines: Vec::new(), warnings: vec![text.to_owned()] }
+}
+
+fn not_migrated(alias: &str, host: &str) -> Words {
+    let place = if host.is_empty() { String::new() } else { format!(" at {host}") };
+    let option = if alias == "default" { String::new() } else { format!(" --database {alias}") };
+    Words::of(format!(
+        "DATABASES['{alias}']{place} is not migrated, because djship does not run it; to do that: djship manage migrate{option}"
+    ))
 }
 
 fn planned(plan: &DevelopmentPlan) -> Words {

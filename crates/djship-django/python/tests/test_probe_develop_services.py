@@ -74,6 +74,13 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": os.e
             {"DATABASE_URL": {"value": f"{URL}/bookshop", "service": "postgres", "part": "url"}},
         )
 
+    @needs("dj_database_url")
+    def test_a_url_that_may_be_missing_and_is_all_there_is(self):
+        facts = self.develop_settings("import dj_database_url\nDATABASES = {'default': dj_database_url.config()}\n")
+        self.assert_ours(facts, user="keeper", name="shop")
+        self.assertEqual(facts["connections"]["DATABASE_URL"]["value"], f"{URL}/shop")
+        self.assertEqual((facts["supplied"], facts["warnings"]), ([], []))
+
     @needs("environ")
     def test_a_required_url(self):
         facts = self.develop_settings("import environ\nDATABASES = {'default': environ.Env().db('STORE_PLACE')}\n")

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use djship_engine::{Container, Exec};
 
-use crate::services::{Server, Task};
+use crate::services::{Form, Input, Replacement, Server, Step, Task};
 use crate::supervisor::Program as _;
 
 /// How to work in an environment.
@@ -29,6 +29,9 @@ pub struct Access {
     pub sqlite: Option<String>,
     /// What to run in a database's container.
     pub database: Option<DatabaseAccess>,
+    /// What the databases of the settings are, one a line: said when none of them is ours.
+    #[serde(default)]
+    pub databases: Vec<String>,
     /// The file that says which migrations were applied; removed when somebody replaces the database.
     pub migrated: PathBuf,
 }
@@ -53,10 +56,47 @@ pub struct DatabaseAccess {
     pub shell: Command,
     /// Writes the database to standard output.
     pub dump: Command,
-    /// Puts in what `dump` wrote, read from standard input, in the place of what is there.
-    pub restore: Command,
-    /// Runs a file of SQL statements, read from standard input, as one.
-    pub script: Command,
+    /// Runs one statement, which is appended to its last argument; `None` for what has none.
+    #[serde(default)]
+    pub statement: Option<Command>,
+    /// Replaces the database by what `dump` wrote.
+    pub restore: ReplacementAccess,
+    /// Replaces the database by what a file of statements makes.
+    pub script: ReplacementAccess,
+}
+
+/// Programs that replace a database, one after the other; each must end well.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ReplacementAccess {
+    /// In this order.
+    pub steps: Vec<StepAccess>,
+    /// Cleans up when a step fails.
+    pub give_up: StepAccess,
+}
+
+/// A program of a replacement.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct StepAccess {
+    /// The program.
+    pub command: Command,
+    /// What it reads.
+    pub input: Input,
+    /// When it fails, the database is as it was.
+    pub harmless: bool,
+}
+
+impl From<Step> for StepAccess {
+    fn from(step: Step) -> Self {
+        let Step { exec, input, harmless } = step;
+        Self { command: exec.into(), input, harmless }
+    }
+}
+
+impl From<Replacement> for ReplacementAccess {
+    fn from(replacement: Replacement) -> Self {
+        let Replacement { steps, give_up } = replacement;
+        Self { steps: steps.into_iter().map(StepAccess::from).collect(), give_up: give_up.into() }
+    }
 }
 
 /// A program with its variables.
@@ -77,6 +117,17 @@ impl Command {
     }
 }
 
+impl Command {
+    /// With a text at the end of its last argument.
+    #[must_use]
+    pub fn ending_with(mut self, text: &str) -> Self {
+        if let Some(last) = self.argv.last_mut() {
+            last.push_str(text);
+        }
+        self
+    }
+}
+
 impl From<Exec> for Command {
     fn from(exec: Exec) -> Self {
         Self { argv: exec.argv, env: exec.env, cwd: exec.cwd }
@@ -91,8 +142,9 @@ impl DatabaseAccess {
             service: server.name().to_owned(),
             shell: command(Task::Shell)?,
             dump: command(Task::Dump)?,
-            restore: command(Task::Restore)?,
-            script: command(Task::Script)?,
+            statement: command(Task::Statement),
+            restore: server.replacement(Form::Own, None)?.into(),
+            script: server.replacement(Form::Script, None)?.into(),
         })
     }
 }

@@ -9,15 +9,14 @@ use super::geographic;
 use super::ground::Ground;
 use super::install::{self, Installed, Request};
 use super::mentions::mentioned;
-use super::variables::Given;
-use super::{Cache, Developer, UpError};
+use super::variables::{self, Given};
+use super::{Cache, Developer, UpError, secret, wishes};
 use crate::base::Roots;
 use crate::builder::make_owned;
 use crate::plan::development::DevelopmentPlan;
 use crate::project::Project;
 use crate::project::config::Config;
 use crate::report::{Note, Stage};
-use crate::services;
 use crate::tools::Tools;
 
 /// A development environment, described.
@@ -40,6 +39,8 @@ pub struct Description<'a> {
     pub given: Given,
     /// What Django says.
     pub facts: DevelopmentFacts,
+    /// The password of databases for which the settings have none.
+    pub password: String,
     /// The variables of the project's processes.
     pub env: BTreeMap<String, String>,
     /// Where services listen.
@@ -115,9 +116,12 @@ pub fn describe<'a>(tools: &'a Tools<'a>, wish: &Wish<'_>) -> Result<Description
         home: home.clone(),
         hosts: Vec::new(),
     };
-    let facts = facts::ask(tools, &ground, &installed.key, &given, &offer(&project, wish.address))?;
+    let password = secret::of(wish.state)?;
+    let offer = offer(&project, wish.address, &password);
+    let facts = facts::ask(tools, &ground, &installed.key, &given, &offer)?;
     tools.reporter.note(Note::Development(&facts));
     let mut env = given.environment(&facts, mentioned(&project.folder, given.exported.keys()));
+    variables::add_password(&mut env, &facts.services, &password);
     if let Some(version) = &facts.python_version {
         // Docker's Python images have it, and projects that were developed in them read it.
         env.entry("PYTHON_VERSION".to_owned()).or_insert_with(|| version.clone());
@@ -132,6 +136,7 @@ pub fn describe<'a>(tools: &'a Tools<'a>, wish: &Wish<'_>) -> Result<Description
         installed,
         given,
         facts,
+        password,
         env,
         address: wish.address,
         home,
@@ -154,10 +159,7 @@ impl Description<'_> {
 
     /// Names that lead to the services: the usual ones, and what the settings say.
     pub fn hosts(&self) -> Vec<(IpAddr, String)> {
-        let mut names: Vec<String> = self.facts.services.iter().flat_map(services::aliases).collect();
-        names.extend(self.config.services.keys().cloned());
-        names.sort();
-        names.dedup();
+        let names = wishes::host_names(&self.facts, &self.config);
         names.into_iter().map(|name| (IpAddr::V4(self.address), name)).collect()
     }
 }
@@ -186,10 +188,10 @@ fn own_variables(config: &Config) -> BTreeMap<String, String> {
 }
 
 /// What databases are called when nothing else decides: like the project, as an identifier that needs no quotes.
-fn offer(project: &Project, address: Ipv4Addr) -> Offer {
+fn offer(project: &Project, address: Ipv4Addr, password: &str) -> Offer {
     let folder = project.folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let name: String =
         folder.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).take(40).collect();
     let name = if name.starts_with(|c: char| c.is_ascii_alphabetic()) { name } else { format!("p{name}") };
-    Offer { address: address.to_string(), database: name.clone(), user: name.clone(), password: name }
+    Offer { address: address.to_string(), database: name.clone(), user: name, password: password.to_owned() }
 }

@@ -25,6 +25,9 @@ const MAX_FACTS: u64 = 16 << 20;
 /// In the cache: the names of the variables that the settings read last time.
 const NAMES: &str = "variables.json";
 
+/// What stands in the store for the environment's password.
+const PASSWORD: &str = "<password of the environment>";
+
 /// What the probe is told of the services that will run.
 #[derive(Debug, Clone, serde::Serialize)]
 pub(super) struct Offer {
@@ -144,7 +147,7 @@ pub(super) fn ask(
 ) -> Result<DevelopmentFacts, FactsError> {
     let offer_text = serde_json::to_vec(offer)?;
     let inputs = |given: &BTreeMap<String, String>| {
-        let mut inputs = Key::new("development facts, form 1")
+        let mut inputs = Key::new("development facts, form 2")
             .part(environment)
             .part(ground.root.as_os_str().as_encoded_bytes())
             .part(ground.project.manage_py.as_str())
@@ -164,7 +167,7 @@ pub(super) fn ask(
     if let Standing::Reuse(answer) = answers.standing("development", &inputs(&given.relevant(&names)))
         && let Some(file) = tools.store.find(Bucket::Facts, &answer)
     {
-        return Ok(serde_json::from_slice(&fs_err::read(file)?)?);
+        return Ok(serde_json::from_str(&opened(&fs_err::read_to_string(file)?, &offer.password))?);
     }
     let work = tools.store.temp_dir("probe")?;
     let text = probe(tools, ground, work.path(), &given.all(), &offer_text)?;
@@ -172,15 +175,26 @@ pub(super) fn ask(
     if !facts.errors.is_empty() || facts.settings_module.is_none() {
         return Err(FactsError::Settings { failures: facts.errors });
     }
-    let answer = Key::new("facts").part(&text).digest();
+    let kept = closed(&String::from_utf8_lossy(&text), &offer.password);
+    let answer = Key::new("facts").part(&kept).digest();
     tools.store.insert_file(Bucket::Facts, &answer, |writer| -> Result<(), FactsError> {
-        Ok(writer.write_all(&text)?)
+        Ok(writer.write_all(kept.as_bytes())?)
     })?;
     let names = variables::names_read(&facts);
     ground.cache.write(NAMES, &serde_json::to_vec(&names)?)?;
     let inputs = inputs(&given.relevant(&names));
     answers.remember("development", &inputs, &work.path().join("out/reads"), &answer)?;
     Ok(facts)
+}
+
+/// A document as it is kept: everybody who uses the store may read it, and nobody else the environment's password.
+fn closed(text: &str, password: &str) -> String {
+    text.replace(password, PASSWORD)
+}
+
+/// The same with the password in it.
+fn opened(text: &str, password: &str) -> String {
+    text.replace(PASSWORD, password)
 }
 
 fn probe(
@@ -232,5 +246,18 @@ fn probe(
     match answer {
         Ok(answer) if finished.success() && !answer.is_empty() => Ok(answer),
         _ => Err(FactsError::Probe { output: finished.tail(30).to_vec() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_of_the_environment_is_not_in_the_store() {
+        let text = r#"{"connections": {"DATABASE_URL": {"value": "postgres://shop:0a1b@127.70.1.2/shop"}}}"#;
+        let kept = closed(text, "0a1b");
+        assert!(!kept.contains("0a1b"), "{kept}");
+        assert_eq!(opened(&kept, "0a1b"), text);
     }
 }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::facts::DevelopmentFacts;
-use super::ground::Ground;
+use djship_engine::Container;
+
+use super::databases::{DEFAULT, OfSettings};
 use crate::child::{self, ChildError};
 use crate::laid::Key;
 use crate::tools::Tools;
@@ -16,8 +17,10 @@ const LARGEST: u64 = 4 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
     /// `manage.py migrate` failed.
-    #[error("cannot migrate the database{}", migration.as_ref().map_or_else(String::new, |name| format!(": {name} failed")))]
+    #[error("cannot migrate the database{}{}", database.as_ref().map_or_else(String::new, |alias| format!(" `{alias}`")), migration.as_ref().map_or_else(String::new, |name| format!(": {name} failed")))]
     Failed {
+        /// Its alias, when it is not the default one.
+        database: Option<String>,
         /// The migration that was being applied, such as `polls.0002_votes`.
         migration: Option<String>,
         /// The last lines that it printed.
@@ -38,40 +41,68 @@ pub enum Migrated {
     Applied,
     /// Nothing has changed since the last time.
     Unchanged,
-    /// The project has no database.
+    /// The project has no database that is ours to migrate.
     None,
 }
 
-/// Applies migrations with `container`, which runs `manage.py migrate`.
-///
-/// `remembered` is a file that says what was applied last; `fresh` means that a database is new. `environment` stands for
-/// the installed packages, which bring migrations of their own.
+/// What is migrated, and with what.
+#[derive(Debug)]
+pub(super) struct Migration<'a> {
+    /// The databases of the settings.
+    pub(super) databases: &'a [OfSettings],
+    /// Runs the project's own commands.
+    pub(super) container: Container,
+    /// Says what was applied last.
+    pub(super) remembered: &'a Path,
+    /// Stands for the installed packages, which bring migrations of their own.
+    pub(super) environment: &'a str,
+}
+
+/// Applies migrations to every database that is ours. Which of them go where, the project's routers say, as always.
 pub(super) fn migrate(
     tools: &Tools<'_>,
-    ground: &Ground<'_>,
-    facts: &DevelopmentFacts,
-    container: &djship_engine::Container,
-    remembered: &Path,
-    environment: &str,
-    fresh: bool,
+    project: &Path,
+    migration: Migration<'_>,
 ) -> Result<Migrated, MigrateError> {
-    // The project may have none of its own and still need Django's: users, sessions.
-    let database = facts.databases.get("default").is_some_and(|database| !database.engine.ends_with("dummy"));
-    if !database {
+    let Migration { databases, mut container, remembered, environment } = migration;
+    // The project may have no migrations of its own and still need Django's: users, sessions.
+    let ours: Vec<&OfSettings> = databases.iter().filter(|database| database.is_ours()).collect();
+    if ours.is_empty() {
         return Ok(Migrated::None);
     }
-    let state = |ground: &Ground<'_>| state(ground, facts, environment);
-    if !fresh && fs_err::read_to_string(remembered).is_ok_and(|last| last == state(ground)) {
+    let state = || state(project, &ours, environment);
+    if fs_err::read_to_string(remembered).is_ok_and(|last| last == state()) {
         return Ok(Migrated::Unchanged);
     }
-    let finished = child::run(tools, container)?;
-    if !finished.success() {
-        let migration = finished.lines.iter().rev().find_map(|line| applying(line));
-        return Err(MigrateError::Failed { migration, output: finished.tail(30).to_vec() });
+    for database in &ours {
+        container.argv = command(&database.alias);
+        let finished = child::run(tools, &container)?;
+        if !finished.success() {
+            let migration = finished.lines.iter().rev().find_map(|line| applying(line));
+            let database = Some(database.alias.clone()).filter(|alias| alias != DEFAULT);
+            return Err(MigrateError::Failed { database, migration, output: finished.tail(30).to_vec() });
+        }
     }
     // With the file that it may just have made.
-    atomic::write(remembered, state(ground).as_bytes())?;
+    atomic::write(remembered, state().as_bytes())?;
     Ok(Migrated::Applied)
+}
+
+/// Forgets what was applied, because a database may be another one.
+pub(super) fn forget(remembered: &Path) -> std::io::Result<()> {
+    match fs_err::remove_file(remembered) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn command(alias: &str) -> Vec<String> {
+    let mut words = ["python", "manage.py", "migrate", "--noinput"].map(str::to_owned).to_vec();
+    // Commands of others in the place of Django's may know no other database.
+    if alias != DEFAULT {
+        words.push(format!("--database={alias}"));
+    }
+    words
 }
 
 /// The migration of a line such as `  Applying polls.0002_votes...Traceback`.
@@ -81,16 +112,12 @@ fn applying(line: &str) -> Option<String> {
 }
 
 /// Stands for everything that decides whether there is something to apply.
-fn state(ground: &Ground<'_>, facts: &DevelopmentFacts, environment: &str) -> String {
-    let mut key = Key::new("migrations, form 1").part(environment);
-    for (alias, database) in &facts.databases {
-        key = key.part(alias).part(format!("{:?} {:?} {:?}", database.host, database.port, database.name));
+fn state(project: &Path, ours: &[&OfSettings], environment: &str) -> String {
+    let mut key = Key::new("migrations, form 2").part(environment);
+    for database in ours {
+        key = key.part(database.identity());
     }
-    if let Some(file) = facts.sqlite_file() {
-        // A file that was removed is a database that must be made again.
-        key = key.part(inode(&ground.on_host(file)));
-    }
-    let walk = ignore::WalkBuilder::new(&ground.project.folder)
+    let walk = ignore::WalkBuilder::new(project)
         .standard_filters(false)
         .filter_entry(|entry| !crate::reads::is_passing(entry.file_name()))
         .sort_by_file_name(Ord::cmp)
@@ -112,11 +139,6 @@ fn text(path: &Path) -> Vec<u8> {
     bytes
 }
 
-fn inode(path: &Path) -> String {
-    use std::os::unix::fs::MetadataExt as _;
-    fs_err::metadata(path).map_or_else(|_| "absent".to_owned(), |metadata| metadata.ino().to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,5 +149,21 @@ mod tests {
             ["  Applying polls.0001_initial... OK", "  Applying polls.0002_votes...Traceback (most recent"];
         assert_eq!(lines.iter().rev().find_map(|line| applying(line)).as_deref(), Some("polls.0002_votes"));
         assert_eq!(applying("  Applying polls.0001_initial... OK"), None);
+    }
+
+    #[test]
+    fn the_default_database_is_migrated_as_everybody_does_it() {
+        assert_eq!(command("default").join(" "), "python manage.py migrate --noinput");
+        assert_eq!(command("archive").last().map(String::as_str), Some("--database=archive"));
+    }
+
+    #[test]
+    fn forgetting_what_is_not_there_is_no_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("migrated");
+        forget(&file).unwrap();
+        fs_err::write(&file, "").unwrap();
+        forget(&file).unwrap();
+        assert!(!file.exists());
     }
 }

@@ -5,6 +5,7 @@
 
 mod access;
 mod cache;
+mod databases;
 mod describe;
 mod developer;
 pub mod dot_env;
@@ -18,13 +19,14 @@ mod migrations;
 mod needed;
 pub mod processes;
 mod project_programs;
+mod secret;
 mod session;
 mod variables;
 mod web;
 mod wishes;
 
 pub use crate::builder::index_settings::installer_environment;
-pub use access::{Access, DatabaseAccess, ProgramAccess};
+pub use access::{Access, DatabaseAccess, ProgramAccess, ReplacementAccess, StepAccess};
 pub use cache::Cache;
 pub use describe::{Description, Wish, describe};
 pub use developer::Developer;

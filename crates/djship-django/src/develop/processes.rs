@@ -5,6 +5,8 @@ mod error;
 mod procfile;
 mod purpose;
 
+use std::collections::BTreeSet;
+
 use crate::plan::{Origin, Sourced};
 use crate::project::Project;
 use crate::project::command::CommandLine;
@@ -68,6 +70,17 @@ pub struct Processes {
     pub run: Vec<Process>,
     /// What is named somewhere and does not run.
     pub left_out: Vec<LeftOut>,
+    /// What runs under another name than its own, which a service has.
+    pub renamed: Vec<Renamed>,
+}
+
+/// A process that has another name than the project gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renamed {
+    /// The project's name for it.
+    pub from: String,
+    /// Its name in logs and on the command line.
+    pub to: String,
 }
 
 /// Something that does not run.
@@ -127,6 +140,25 @@ impl Processes {
         }
         few(all.run.len())?;
         Ok(all)
+    }
+
+    /// Gives other names to processes that are called like one of `services`: programs are told apart by their names.
+    pub fn keep_apart(&mut self, services: &BTreeSet<String>) {
+        for at in 0..self.run.len() {
+            let from = self.run[at].name.clone();
+            if !services.contains(&from) {
+                continue;
+            }
+            let taken = |name: &String| {
+                services.contains(name) || self.run.iter().any(|process| process.name == *name)
+            };
+            let mut to = format!("{from}-process");
+            while taken(&to) {
+                to.push_str("-2");
+            }
+            self.run[at].name.clone_from(&to);
+            self.renamed.push(Renamed { from, to });
+        }
     }
 
     fn add_line(&mut self, procfile: &Procfile, line: &Line) -> Result<(), ProcessesError> {

@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use djship_engine::Container;
 
 use super::UpError;
 use super::access::{Access, ProgramAccess};
+use super::databases::{OfSettings, Whose};
 use super::describe::{Description, Wish as DescriptionWish, describe};
-use super::migrations;
+use super::migrations::{self, Migration};
 use super::processes::{Process, Processes};
 use super::project_programs::{decides, programs, same};
 use super::web::has_lost_its_port;
-use super::wishes::{Started, Wish, free_address, wishes};
+use super::wishes::{self, Started, Wish, free_address, wishes};
 use crate::project::config::ProcessKind;
 use crate::report::{Note, Stage};
 use crate::running;
@@ -161,7 +163,11 @@ impl<'a> Session<'a> {
     fn processes(&self, description: &Description<'_>) -> Result<Vec<Process>, UpError> {
         let schedule = format!("{}/celerybeat-schedule", description.cache.inside);
         let Description { project, facts, config, .. } = description;
-        let decided = Processes::decide(project, facts.celery.as_ref(), config, &schedule)?;
+        let mut decided = Processes::decide(project, facts.celery.as_ref(), config, &schedule)?;
+        decided.keep_apart(&wishes::names(description));
+        for renamed in &decided.renamed {
+            self.tools.reporter.note(Note::RenamedProcess(renamed));
+        }
         for left in &decided.left_out {
             self.tools.reporter.note(Note::LeftOutProcess(left));
         }
@@ -188,7 +194,8 @@ impl<'a> Session<'a> {
         self.services.retain(|one| wishes.contains(&one.wish));
         let names = description.hosts();
         let volumes = self.options.home.join("volumes").join(self.claim.environment().id());
-        let place = Place { volumes: &volumes, address: self.address, names: &names };
+        let password = &description.password;
+        let place = Place { volumes: &volumes, address: self.address, names: &names, password };
         let mut new: Vec<Box<dyn Program + 'a>> = Vec::new();
         let mut started = Vec::new();
         let mut fresh = false;
@@ -201,14 +208,23 @@ impl<'a> Session<'a> {
                 Wish::Own(own) => services::prepare_own(self.tools, &description.roots, &place, own)?,
             };
             for note in server.take_notes() {
-                fresh |= note == ServiceNote::NewVolume;
+                if note == ServiceNote::NewVolume {
+                    // At once: whatever comes between this and its migrations, it is empty.
+                    migrations::forget(&self.migrated())?;
+                    fresh = true;
+                }
                 self.tools.reporter.note(Note::Service { name: server.name(), note: &note });
             }
             started.push(Started::of(&server, wish));
             new.push(Box::new(server));
         }
         // Those that came up before another one failed are ended with it, and tried again.
-        supervisor.start_all(new)?;
+        let served = supervisor.start_all(new);
+        if started.iter().any(|one| one.made_databases.load(Ordering::SeqCst)) {
+            migrations::forget(&self.migrated())?;
+            fresh = true;
+        }
+        served?;
         self.services.append(&mut started);
         Ok(fresh)
     }
@@ -217,14 +233,23 @@ impl<'a> Session<'a> {
         if description.config.develop.migrate.as_ref().is_some_and(|migrate| !migrate.value) {
             return Ok(());
         }
-        let ground = description.ground();
-        let mut container = one_off(self.tools, description);
-        container.argv = ["python", "manage.py", "migrate", "--noinput"].map(str::to_owned).to_vec();
         let remembered = self.migrated();
-        let environment = &description.installed.key;
-        let facts = &description.facts;
-        let done =
-            migrations::migrate(self.tools, &ground, facts, &container, &remembered, environment, fresh)?;
+        if fresh {
+            migrations::forget(&remembered)?;
+        }
+        let databases = OfSettings::all(&description.facts, &description.ground(), &self.services);
+        for database in &databases {
+            if let Whose::Elsewhere(host) = &database.whose {
+                self.tools.reporter.note(Note::NotMigrated { alias: &database.alias, host });
+            }
+        }
+        let migration = Migration {
+            databases: &databases,
+            container: one_off(self.tools, description),
+            remembered: &remembered,
+            environment: &description.installed.key,
+        };
+        let done = migrations::migrate(self.tools, &description.project.folder, migration)?;
         self.tools.reporter.note(Note::Migrated(done));
         Ok(())
     }
@@ -322,6 +347,10 @@ impl<'a> Session<'a> {
             settings: description.facts.settings_module.as_ref().map(|module| module.value.clone()),
             sqlite: description.facts.sqlite_file().map(str::to_owned),
             database: self.services.iter().find_map(|one| one.database.clone()),
+            databases: OfSettings::all(&description.facts, &description.ground(), &self.services)
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             migrated: self.migrated(),
         };
         let url = self.port.map(|port| format!("http://localhost:{port}"));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::dot_env::{DotEnv, DotEnvError};
 use super::facts::DevelopmentFacts;
 use crate::project::Project;
+use crate::services::{Kind, Wanted};
 
 /// Variables of the developer's own shell that are about the host, and never about the project.
 const OF_THE_HOST: &[&str] = &[
@@ -125,6 +126,18 @@ impl Given {
     }
 }
 
+/// Gives PostgreSQL's client library the password where the settings name a server of ours and no password
+/// (<https://www.postgresql.org/docs/current/libpq-envars.html>).
+pub(super) fn add_password(env: &mut BTreeMap<String, String>, services: &[Wanted], password: &str) {
+    let open = |wanted: &Wanted| {
+        matches!(wanted.kind, Kind::Postgres | Kind::Postgis)
+            && wanted.password.as_deref().unwrap_or_default().is_empty()
+    };
+    if services.iter().any(open) {
+        env.entry("PGPASSWORD".to_owned()).or_insert_with(|| password.to_owned());
+    }
+}
+
 /// The names that the settings were seen to read.
 pub(super) fn names_read(facts: &DevelopmentFacts) -> BTreeSet<String> {
     facts.read.iter().map(|variable| variable.name.clone()).collect()
@@ -136,6 +149,21 @@ mod tests {
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn who_has_no_password_gets_ours_and_nobody_else() {
+        let add = |wanted: &str, before: &[(&str, &str)]| {
+            let mut env = map(before);
+            add_password(&mut env, &[serde_json::from_str(wanted).unwrap()], "ours");
+            env.remove("PGPASSWORD")
+        };
+        let open = r#"{"kind": "postgres", "host": "db", "port": 5432, "user": "shop"}"#;
+        assert_eq!(add(open, &[]).as_deref(), Some("ours"));
+        assert_eq!(add(open, &[("PGPASSWORD", "theirs")]).as_deref(), Some("theirs"));
+        let fixed = r#"{"kind": "postgres", "host": "db", "port": 5432, "password": "x"}"#;
+        assert_eq!(add(fixed, &[]), None);
+        assert_eq!(add(r#"{"kind": "redis", "host": "db", "port": 6379}"#, &[]), None);
     }
 
     #[test]

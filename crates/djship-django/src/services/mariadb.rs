@@ -10,11 +10,12 @@ use djship_engine::Signal;
 use super::container::{self, DATA};
 use super::inside::{Inside, Said};
 use super::making::{Making, series, speakable};
+use super::replacement::{Form, Plan};
 use super::server::{Client, Prepared, Service, ServiceNote, Task};
 use super::talk::{self, Talk};
 use super::volume::Volume;
 use super::wanted::PlannedServer;
-use super::{ServiceError, link, listen};
+use super::{ServiceError, link, listen, mariadb_replace};
 use crate::base::ServiceRoot;
 use crate::supervisor::Ending;
 
@@ -22,6 +23,10 @@ use crate::supervisor::Ending;
 const SOCKET: &str = "--socket=/tmp/mariadb.sock";
 /// The account of the server's own user, who gets in through the socket without a password.
 const ADMINISTRATOR: &str = "mysql";
+/// The option for it.
+const ADMINISTER: &str = "--user=mysql";
+/// The character set of clients.
+const CHARSET: &str = "--default-character-set=utf8mb4";
 /// How long a query may take.
 const QUERY: Duration = Duration::from_secs(5);
 /// How long making accounts and databases may take.
@@ -210,20 +215,50 @@ impl Service for MariaDb {
 
     fn command(&self, task: Task, database: Option<&str>) -> Option<Client> {
         let database = database.or_else(|| self.accounts.first()?.databases.first().map(String::as_str));
-        let program: &[&str] = match task {
-            Task::Dump => {
-                &["mariadb-dump", "--no-defaults", "--single-transaction", "--routines", "--triggers"]
+        let target = database.map_or(Target::Server, Target::Database);
+        Some(match task {
+            Task::Shell => client(target),
+            Task::Statement => {
+                let mut client = client(target);
+                client.argv.push("--execute=".to_owned());
+                client
             }
-            Task::Shell | Task::Restore | Task::Script => &["mariadb", "--no-defaults"],
-        };
-        let further = [SOCKET, "--user=mysql", "--default-character-set=utf8mb4"];
-        let argv = program.iter().chain(&further).copied().chain(database).map(str::to_owned).collect();
-        Some(Client { argv, env: Vec::new() })
+            Task::Dump => {
+                let program =
+                    ["mariadb-dump", "--no-defaults", "--single-transaction", "--routines", "--triggers"];
+                let further = [SOCKET, ADMINISTER, CHARSET];
+                let argv = program.iter().chain(&further).copied().chain(database).map(str::to_owned);
+                Client { argv: argv.collect(), env: Vec::new() }
+            }
+        })
+    }
+
+    /// Its own format is statements.
+    fn replacement(&self, _: Form, database: Option<&str>) -> Option<Plan> {
+        let database = database.or_else(|| self.accounts.first()?.databases.first().map(String::as_str))?;
+        Some(mariadb_replace::replacement(database))
     }
 
     fn take_notes(&mut self) -> Vec<ServiceNote> {
         std::mem::take(&mut self.notes)
     }
+}
+
+/// What a client works on.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Target<'a> {
+    Server,
+    Database(&'a str),
+}
+
+/// The client of the server's own user.
+pub(super) fn client(target: Target<'_>) -> Client {
+    let database = match target {
+        Target::Server => None,
+        Target::Database(name) => Some(name),
+    };
+    let words = ["mariadb", "--no-defaults", SOCKET, ADMINISTER, CHARSET];
+    Client { argv: words.into_iter().chain(database).map(str::to_owned).collect(), env: Vec::new() }
 }
 
 /// Whether the server there begins to speak as version 10 of the protocol does.
@@ -232,15 +267,7 @@ fn greets(address: SocketAddr) -> bool {
 }
 
 fn administer(inside: &Inside<'_>, statements: &str) -> Result<Option<Said>, ServiceError> {
-    let argv = [
-        "mariadb",
-        "--no-defaults",
-        "--batch",
-        "--skip-column-names",
-        "--default-character-set=utf8mb4",
-        SOCKET,
-        "--user=mysql",
-    ];
+    let argv = ["mariadb", "--no-defaults", "--batch", "--skip-column-names", CHARSET, SOCKET, ADMINISTER];
     inside.run(&argv, &[], statements, SETTLE)
 }
 
@@ -273,12 +300,12 @@ fn passwords(account: &Account) -> Vec<String> {
 }
 
 /// A string in SQL.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 /// A name in SQL.
-fn identifier(name: &str) -> String {
+pub(super) fn identifier(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 

@@ -5,6 +5,7 @@
 //! | [`wanted`] | what settings and configuration ask for, and the servers that this comes to |
 //! | [`server`] | a service as the supervisor keeps it running |
 //! | [`volume`], [`volumes`] | where a server keeps its data, for one server at a time; all of them |
+//! | [`replacement`] | putting a file in the place of a database |
 //! | [`postgres`] | PostgreSQL, also thrown away after a first look; the other kinds have modules of their names |
 
 mod address;
@@ -17,11 +18,13 @@ mod listen;
 mod mail;
 mod making;
 mod mariadb;
+mod mariadb_replace;
 mod memcached;
 mod own;
 pub mod postgres;
 mod rabbitmq;
 mod redis;
+pub mod replacement;
 pub mod server;
 mod start;
 mod talk;
@@ -32,6 +35,8 @@ pub mod wanted;
 
 pub use address::of_project;
 pub use error::ServiceError;
+pub use replacement::{Form, Input, Replacement, Step};
 pub use server::{Place, Server, ServiceNote, Task, prepare, prepare_own};
+pub(crate) use volume::birth;
 pub use volume::{VolumeError, VolumeRecord};
 pub use wanted::{Kind, OwnService, PlannedServer, Wanted, aliases};

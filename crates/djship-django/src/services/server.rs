@@ -1,15 +1,19 @@
 //! A service as the supervisor keeps it running.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use djship_engine::{Container, Exec, Running};
 
 use super::inside::Inside;
 use super::making::Making;
-use super::volume::Volume;
+use super::replacement::{Form, Plan, Replacement};
+use super::volume::{Volume, birth};
 use super::wanted::{Kind, OwnService, PlannedServer};
 use super::{ServiceError, listen, mail, mariadb, memcached, own, postgres, rabbitmq, redis, start};
 use crate::base::Roots;
@@ -18,7 +22,7 @@ use crate::supervisor::{Ending, Program, ProgramError, Role};
 use crate::tools::Tools;
 
 /// Where services of an environment are.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Place<'a> {
     /// The folder of the environment's volumes.
     pub volumes: &'a Path,
@@ -26,6 +30,16 @@ pub struct Place<'a> {
     pub address: Ipv4Addr,
     /// Names for `/etc/hosts` of every service.
     pub names: &'a [(IpAddr, String)],
+    /// The password where the settings have none.
+    pub password: &'a str,
+}
+
+/// Without the password.
+impl fmt::Debug for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { volumes, address, .. } = self;
+        f.debug_struct("Place").field("volumes", volumes).field("address", address).finish_non_exhaustive()
+    }
 }
 
 /// Something worth saying about a service.
@@ -34,6 +48,11 @@ pub struct Place<'a> {
 pub enum ServiceNote {
     /// Its volume is new.
     NewVolume,
+    /// A database was not there, and is now, empty.
+    NewDatabase {
+        /// Its name.
+        name: String,
+    },
     /// An account had another password; now it has the one of the settings.
     PasswordChanged {
         /// The account.
@@ -48,16 +67,24 @@ pub enum Task {
     Shell,
     /// Write everything in it to standard output.
     Dump,
-    /// Put in what [`Task::Dump`] wrote, read from standard input, in the place of what has the same names.
-    Restore,
-    /// Run statements, read from standard input; PostgreSQL runs all of them or none.
-    Script,
+    /// Run the statement that is appended to its last argument.
+    Statement,
 }
 
 /// A program for a task, with further variables.
 pub(super) struct Client {
     pub(super) argv: Vec<String>,
     pub(super) env: Vec<(String, String)>,
+}
+
+impl Client {
+    /// To be run in a container with these variables.
+    pub(super) fn exec(self, env: &BTreeMap<String, String>) -> Exec {
+        let mut exec = Exec::new(self.argv);
+        exec.env.clone_from(env);
+        exec.env.extend(self.env);
+        exec
+    }
 }
 
 /// What one kind of server does in its own way.
@@ -81,6 +108,12 @@ pub(super) trait Service: Send {
 
     /// The address for a client on the desktop, with the password.
     fn url(&self) -> Option<String> {
+        None
+    }
+
+    /// How a database is replaced; it is the settings' first one if it is not given.
+    fn replacement(&self, form: Form, database: Option<&str>) -> Option<Plan> {
+        let _ = (form, database);
         None
     }
 
@@ -111,6 +144,7 @@ pub struct Server<'a> {
     name: String,
     listen: Vec<SocketAddr>,
     prepared: Prepared,
+    made_databases: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Server<'_> {
@@ -168,7 +202,7 @@ pub fn prepare_own<'a>(
 
 impl<'a> Server<'a> {
     fn new(tools: &'a Tools<'a>, name: &str, listen: Vec<SocketAddr>, prepared: Prepared) -> Self {
-        Self { tools, name: name.to_owned(), listen, prepared }
+        Self { tools, name: name.to_owned(), listen, prepared, made_databases: Arc::default() }
     }
 
     /// What it is, such as `PostgreSQL 17`.
@@ -186,6 +220,19 @@ impl<'a> Server<'a> {
         self.prepared.volume.as_ref().map(Volume::path)
     }
 
+    /// Stands for the server and its data: another text when it is another server or version, or when its data was made anew.
+    pub fn identity(&self) -> String {
+        let data = self.prepared.volume.as_ref().map(|volume| birth(&volume.data()));
+        let address = self.listen.first().map(ToString::to_string).unwrap_or_default();
+        let place = self.volume().map_or(address, |volume| volume.display().to_string());
+        format!("{} {place} {}", self.prepared.title, data.unwrap_or_default())
+    }
+
+    /// Whether it has made a database that was not there, as far as it has run.
+    pub fn made_databases(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.made_databases)
+    }
+
     /// The address for a client on the desktop, with the password.
     pub fn url_for_desktop(&self) -> Option<String> {
         self.prepared.service.url()
@@ -194,11 +241,14 @@ impl<'a> Server<'a> {
     /// The program for a task, to be run in the container with streams of the caller's; `None` if it is no database.
     /// `database` is the settings' first one if it is not given.
     pub fn command(&self, task: Task, database: Option<&str>) -> Option<Exec> {
-        let Client { argv, env } = self.prepared.service.command(task, database)?;
-        let mut exec = Exec::new(argv);
-        exec.env = self.prepared.container.env.clone();
-        exec.env.extend(env);
-        Some(exec)
+        let client = self.prepared.service.command(task, database)?;
+        Some(client.exec(&self.prepared.container.env))
+    }
+
+    /// The programs that replace a database by what a file holds; `None` if it is no database.
+    pub fn replacement(&self, form: Form, database: Option<&str>) -> Option<Replacement> {
+        let plan = self.prepared.service.replacement(form, database)?;
+        Some(plan.with(&self.prepared.container.env))
     }
 
     /// What preparing it came to; what is found out while it runs is told to the reporter.
@@ -232,6 +282,9 @@ impl Program for Server<'_> {
         let inside = Inside { engine: self.tools.engine, running, env: &self.prepared.container.env };
         let serves = self.prepared.service.look(&inside)?;
         for note in self.prepared.service.take_notes() {
+            if matches!(note, ServiceNote::NewDatabase { .. }) {
+                self.made_databases.store(true, Ordering::SeqCst);
+            }
             self.tools.reporter.note(Note::Service { name: &self.name, note: &note });
         }
         Ok(serves)

@@ -210,6 +210,15 @@ fn hand_over(owner: Option<HostOwner>, folder: &Path) -> io::Result<()> {
         .try_for_each(|path| fs_err::os::unix::fs::lchown(path, Some(owner.uid), Some(owner.gid)))
 }
 
+/// Stands for a file or folder: another text when it was removed and made again.
+pub(crate) fn birth(path: &Path) -> String {
+    fs_err::metadata(path).map_or_else(
+        |_| "absent".to_owned(),
+        // Numbers are given away again; not every file system knows when a file was made.
+        |metadata| format!("{}:{} {:?}", metadata.dev(), metadata.ino(), metadata.created().ok()),
+    )
+}
+
 pub(super) fn read_record(path: &Path) -> Option<VolumeRecord> {
     let file = path.join(RECORD);
     let metadata = fs_err::symlink_metadata(&file).ok()?;
@@ -246,6 +255,20 @@ mod tests {
             })
             .unwrap();
         assert!(!volume.is_new() && volume.data().join("all").exists());
+    }
+
+    #[test]
+    fn what_is_made_anew_is_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("db.sqlite3");
+        assert_eq!(birth(&file), "absent");
+        fs_err::write(&file, "").unwrap();
+        let first = birth(&file);
+        fs_err::write(&file, "more").unwrap();
+        assert_eq!(birth(&file), first);
+        fs_err::rename(&file, dir.path().join("old.sqlite3")).unwrap();
+        fs_err::write(&file, "").unwrap();
+        assert_ne!(birth(&file), first);
     }
 
     #[test]

@@ -20,6 +20,9 @@ use tempfile::TempDir;
 /// Debian's names of the releases that services come from.
 pub(crate) const RELEASES: [&str; 2] = ["trixie", "bookworm"];
 
+/// The password of the environments that `services-trial` makes.
+pub(crate) const PASSWORD: &str = "a password of the environment";
+
 /// A project's address and volumes, and the store that all tests share.
 #[derive(Debug)]
 pub(crate) struct Project {

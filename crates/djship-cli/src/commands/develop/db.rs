@@ -1,21 +1,20 @@
 //! `djship db`: the project's database.
 
-use std::fs::File;
-use std::io::{BufRead as _, Read as _, Seek as _, Write as _};
+mod dump;
+mod restore;
+
+use std::io::{BufRead as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
-use djship_django::develop::Access;
+use djship_django::develop::{Access, DatabaseAccess};
 use djship_django::supervisor::State;
-use djship_engine::{ContainerRecord, Exec, Running, Stdio, Streams};
+use djship_engine::{ContainerRecord, Exec, Running};
 
 use crate::args::{Cli, DbArgs, DbCommand};
 use crate::errors::{self, Kind, Report};
 use crate::host::Workshop;
 use crate::ui::Console;
-
-/// How PostgreSQL's own format begins (pg_dump, custom format).
-const PGDMP: [u8; 5] = *b"PGDMP";
 
 pub(crate) fn run(cli: &Cli, args: &DbArgs, console: &Console) -> Result<i32, Report> {
     let environment = super::environment(Path::new("."))?;
@@ -23,26 +22,20 @@ pub(crate) fn run(cli: &Cli, args: &DbArgs, console: &Console) -> Result<i32, Re
     let workshop = Workshop::open(cli, Some(environment.project()), false)?;
     let database = Database::of(&state, &access)?;
     match &args.what {
-        None => {
-            let mut exec = database.access.shell.exec();
-            exec.tty = super::has_terminal();
-            if exec.tty {
-                exec.env("TERM", std::env::var("TERM").unwrap_or_else(|_| "xterm".to_owned()));
-            }
-            let terminal = exec.tty;
-            super::until_its_end(database.start(&workshop, &exec)?, terminal)
-        }
-        Some(DbCommand::Dump { file }) => dump(&workshop, &database, file, console),
+        None => shell(&workshop, &database, args),
+        Some(DbCommand::Dump { file }) => dump::dump(&workshop, &database, file, console),
         Some(DbCommand::Restore { file, yes }) => {
+            let source = restore::Source::open(file, &database)?;
             if !yes && !confirmed(file)? {
                 console.line("Nothing was changed");
                 return Ok(1);
             }
-            let code = restore(&workshop, &database, file)?;
             // Another database has other migrations applied.
             let _ = fs_err::remove_file(&access.migrated);
+            let code = restore::restore(&workshop, &database, &source)?;
             if code == 0 {
-                console.result(&format!("Restored the database from {}", file.display()));
+                console.result(&format!("Replaced the database by {}", file.display()));
+                console.line("Migrations that it lacks: djship manage migrate, or the next djship up");
             }
             Ok(code)
         }
@@ -52,20 +45,12 @@ pub(crate) fn run(cli: &Cli, args: &DbArgs, console: &Console) -> Result<i32, Re
 /// A database service that runs.
 struct Database<'a> {
     record: &'a ContainerRecord,
-    access: &'a djship_django::develop::DatabaseAccess,
+    access: &'a DatabaseAccess,
 }
 
 impl<'a> Database<'a> {
     fn of(state: &'a State, access: &'a Access) -> Result<Self, Report> {
-        let Some(database) = &access.database else {
-            let report = Report::new(Kind::User, "no database server runs for this project");
-            return Err(match &access.sqlite {
-                Some(file) => report
-                    .line(format!("Its database is the file {file}."))
-                    .hint("Work with it: djship manage shell, djship manage dumpdata"),
-                None => report.hint("See what runs: djship status"),
-            });
-        };
+        let Some(database) = &access.database else { return Err(none(access)) };
         let record = state.program(&database.service).and_then(|program| program.container.as_ref());
         let record = record.ok_or_else(|| {
             Report::new(Kind::User, format!("{} does not run at the moment", database.service))
@@ -74,64 +59,53 @@ impl<'a> Database<'a> {
         Ok(Self { record, access: database })
     }
 
+    /// Whether it is PostgreSQL, whose dumps have a form of their own.
+    fn is_postgres(&self) -> bool {
+        self.access.service.starts_with("postgres")
+    }
+
     fn start(&self, workshop: &Workshop, exec: &Exec) -> Result<Running, Report> {
         workshop.engine.exec(self.record, exec).map_err(|error| errors::start(&error))
     }
 }
 
-/// Writes to a file beside the target, and renames it when it is whole.
-fn dump(workshop: &Workshop, database: &Database<'_>, file: &Path, console: &Console) -> Result<i32, Report> {
-    let failed = |error: std::io::Error| {
-        Report::new(Kind::Host, format!("cannot write `{}`", file.display())).line(error.to_string())
+/// No database of the project is served by djship: what there is, and how to work with it.
+fn none(access: &Access) -> Report {
+    let report = Report::new(Kind::User, "no database server runs for this project");
+    let settings = access.settings.as_deref().unwrap_or("the settings");
+    let report = report.line(if access.databases.is_empty() {
+        format!("Looked at DATABASES in {settings}: it names no database.")
+    } else {
+        format!("Looked at DATABASES in {settings}:")
+    });
+    let report = access.databases.iter().fold(report, |report, line| report.line(format!("  {line}")));
+    let report = match &access.sqlite {
+        Some(_) => report.hint("Work with the file: djship manage shell, djship manage dumpdata"),
+        None if access.databases.is_empty() => report,
+        None => report.hint("Work with it through Django: djship manage shell, djship manage dumpdata"),
     };
-    let mut exec = database.access.dump.exec();
-    if file == Path::new("-") {
-        exec.stdio = Streams { stdin: Stdio::Null, ..Streams::default() };
-        return super::until_its_end(database.start(workshop, &exec)?, false);
-    }
-    exec.stdio = Streams { stdin: Stdio::Null, stdout: Stdio::Piped, stderr: Stdio::Inherit };
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let partial = folder.join(format!(".{name}.{}", std::process::id()));
-    let mut out = File::create_new(&partial).map_err(failed)?;
-    let mut write = || -> Result<i32, Report> {
-        let mut running = database.start(workshop, &exec)?;
-        if let Some(mut pipe) = running.take_stdout() {
-            std::io::copy(&mut pipe, &mut out).map_err(failed)?;
-        }
-        let code = super::until_its_end(running, false)?;
-        if code == 0 {
-            out.sync_all().and_then(|()| fs_err::rename(&partial, file)).map_err(failed)?;
-            let bytes = fs_err::metadata(file).map_or(0, |metadata| metadata.len());
-            console.result(&format!("Wrote {} ({})", file.display(), crate::ui::size(bytes)));
-        }
-        Ok(code)
-    };
-    let result = write();
-    let _ = fs_err::remove_file(&partial);
-    result
+    report.hint("What djship runs: djship status")
 }
 
-fn restore(workshop: &Workshop, database: &Database<'_>, file: &Path) -> Result<i32, Report> {
-    let mut source = fs_err::File::open(file).map_err(|error| {
-        Report::new(Kind::User, error.to_string()).hint("Give a file that `djship db dump` wrote")
-    })?;
-    let mut start = [0; PGDMP.len()];
-    let length =
-        source.read(&mut start).and_then(|length| source.rewind().map(|()| length)).map_err(|error| {
-            Report::new(Kind::User, format!("cannot read `{}`", file.display())).line(error.to_string())
-        })?;
-    // SQL that others wrote is run as it is.
-    let is_own = database.access.service.starts_with("postgres") && start[..length] == PGDMP;
-    let own = is_own || database.access.service.starts_with("mariadb");
-    let mut exec = if own { database.access.restore.exec() } else { database.access.script.exec() };
-    exec.stdio = Streams { stdin: Stdio::Piped, stdout: Stdio::Null, stderr: Stdio::Inherit };
-    let mut running = database.start(workshop, &exec)?;
-    if let Some(mut pipe) = running.take_stdin() {
-        // A program that ends early says why itself.
-        let _ = std::io::copy(&mut source, &mut pipe);
+/// The client on this terminal, or with a statement or arguments of its own.
+fn shell(workshop: &Workshop, database: &Database<'_>, args: &DbArgs) -> Result<i32, Report> {
+    let command = match &args.statement {
+        None => database.access.shell.clone(),
+        Some(statement) => {
+            let command = database.access.statement.clone().ok_or_else(|| {
+                Report::new(Kind::User, format!("{} knows no statements", database.access.service))
+            })?;
+            command.ending_with(statement)
+        }
+    };
+    let mut exec = command.exec();
+    exec.argv.extend(args.arguments.iter().cloned());
+    let terminal = args.statement.is_none() && super::has_terminal();
+    exec.tty = terminal;
+    if terminal {
+        exec.env("TERM", std::env::var("TERM").unwrap_or_else(|_| "xterm".to_owned()));
     }
-    super::until_its_end(running, false)
+    super::until_its_end(database.start(workshop, &exec)?, terminal)
 }
 
 fn confirmed(file: &Path) -> Result<bool, Report> {

@@ -11,6 +11,7 @@ from .supplies import ENGINES, HOSTS
 
 MAIL_TLS = re.compile(r"(E?MAIL|SMTP)_?(USE_?)?(TLS|SSL)$")
 OPEN_HOSTS = ("*", "localhost", ".localhost")
+MOST_NAMES = 4
 HOST_FORMS = (HOSTS, HOSTS.replace(",", " "), '["localhost", "127.0.0.1", "[::1]"]', "localhost")
 
 
@@ -22,6 +23,7 @@ def develop(project):
     project.prove(chosen.resolved, "settings", sure=chosen.resolved.sure, look_again=False)
     view = View(project, chosen)
     view.let_in_localhost()
+    view.give_database()
     view.look_for_services()
     return development_report.compose(view)
 
@@ -103,6 +105,21 @@ class View:
                     self.needed.setdefault(name, "hosts")
                     self.chosen.resolved.result = result
                     break
+
+    def give_database(self):
+        """A database that only a variable gives an engine (dj_database_url.config()) gets that variable."""
+        facts = self.chosen.resolved.facts
+        if not facts["names_databases"] or is_usable(facts):
+            return
+        url = self.project.supplies.database_url()
+        names = development_report.database_variables(self.chosen.resolved.result["reads"], self.environment())
+        for name in names[:MOST_NAMES]:
+            result = next(self.project.tries.each([self.job({**self.values, name: url}, "settings")]))
+            if result["ok"] and is_usable(result["facts"]):
+                self.values[name] = url
+                self.needed.setdefault(name, "database")
+                self.chosen.resolved.result = result
+                return
 
     def hosts_variables(self):
         reads = self.chosen.resolved.result["reads"]

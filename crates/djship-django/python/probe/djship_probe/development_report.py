@@ -185,8 +185,34 @@ def warnings(view, facts, services, entries, reads):
         warn(f"{use} has another {part} than {other}, on the same server")
     for alias, database in facts["databases"].items():
         if facts["names_databases"] and ("dummy" in database["ENGINE"] or not database["ENGINE"]):
-            warn(f"DATABASES[{alias!r}] has no engine until a variable gives it one")
+            name = next(iter(database_variables(reads, view.environment())), None)
+            warn(no_engine_message(alias, name, project.supplies), report.place_of(reads.get(name)))
+    for name in sorted(view.needed):
+        if project.supplies.server is None and view.values[name].startswith("sqlite:"):
+            warn(sqlite_file_message(name), report.place_of(reads.get(name)))
     return found
+
+
+def database_variables(reads, known):
+    """The variables for the address of a database that nobody sets."""
+    return [n for n, r in reads.items() if not r["library"] and n not in known and shape_of(n, r["hint"]) == "database"]
+
+
+def no_engine_message(alias, name, supplies):
+    if name is None:
+        return f"DATABASES[{alias!r}] has no engine until a variable gives it one"
+    ways = f"write {name}=sqlite:///db.sqlite3 into .env for a file, or {name}=postgres://USER:PASSWORD@HOST/NAME"
+    if supplies.server is None:
+        driver = f"add psycopg[binary] to the requirements, and djship runs PostgreSQL and sets {name} by itself"
+        ways = f"{driver}; or {ways}"
+    return f"{name} is unset, so DATABASES[{alias!r}] has no engine: {ways}"
+
+
+def sqlite_file_message(name):
+    return (
+        f"{name} is unset, so the database is an SQLite file; with psycopg[binary] among the requirements, "
+        f"djship runs PostgreSQL and sets {name} by itself"
+    )
 
 
 def sqlite_message(name, value, supplies):

@@ -12,6 +12,12 @@ HINTS = {
     "LookupError": "is this a Django project? No manage.py, wsgi.py or settings file names a settings module",
     "Timeout": "something in the settings waits, probably for the network",
 }
+# Drivers of databases that are missing: what a failure says, and the distribution to add.
+DRIVERS = [
+    (re.compile(r"psycopg2 or psycopg module|No module named '?psycopg\b|no pq wrapper available"), "psycopg[binary]"),
+    (re.compile(r"psycopg2 module|No module named '?psycopg2\b"), "psycopg2-binary"),
+    (re.compile(r"MySQLdb module|No module named '?MySQLdb\b"), "mysqlclient"),
+]
 PLACEHOLDER = "(hidden)"
 
 
@@ -71,6 +77,7 @@ def errors(result, where="under [tool.djship.build-env]", only_with_reason=False
         hint = HINTS.get("SyntaxError" if "SyntaxError" in e["everything"] and not e["mendable"] else e["type"])
         if e["missing_module"]:
             hint = HINTS["ModuleNotFoundError"]
+        hint = driver_hint(e["everything"]) or hint
         touched = result["database"] and "no database while" in e["everything"]
         if touched:
             hint = "move the query out of what is imported: into a view, a command, or a lazy object"
@@ -90,6 +97,12 @@ def errors(result, where="under [tool.djship.build-env]", only_with_reason=False
             }
         )
     return found
+
+
+def driver_hint(text):
+    """What to add when the driver of a database cannot be imported, or None."""
+    found = next((distribution for pattern, distribution in DRIVERS if pattern.search(text)), None)
+    return found and f"add {found} to the project's requirements: Django talks to the database with it"
 
 
 def warnings(project, result, final, facts):

@@ -103,7 +103,12 @@ fn run(wish: &Wish) -> Result<(), Failure> {
     };
     let release = Release::ALL.into_iter().find(|release| release.codename() == wish.release);
     let roots = Roots::open(&tools, release.ok_or("no such release")?)?;
-    let place = Place { volumes: &wish.volumes, address: wish.address, names: &wish.names };
+    let place = Place {
+        volumes: &wish.volumes,
+        address: wish.address,
+        names: &wish.names,
+        password: "a password of the environment",
+    };
     let since = Instant::now();
     let server = if let Some(own) = &wish.own {
         services::prepare_own(&tools, &roots, &place, own)?

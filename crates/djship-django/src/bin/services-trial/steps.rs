@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, Read, Write as _};
 use std::path::PathBuf;
 
-use djship_django::services::Task;
+use djship_django::services::{Form, Input, Task};
 use djship_django::supervisor::Program as _;
 use djship_engine::{Exec, Signal, Stdio, Streams};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Failure, Supervised, say};
+
+/// Exit code, standard output, standard error.
+type Left = (i32, Vec<u8>, Vec<u8>);
 
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase")]
@@ -60,15 +63,15 @@ impl Supervised<'_> {
                     said(code, &stdout, &stderr)
                 }
                 Step::Task { task, database, input, output } => {
-                    let task = match task.as_str() {
-                        "shell" => Task::Shell,
-                        "dump" => Task::Dump,
-                        "restore" => Task::Restore,
-                        _ => Task::Script,
-                    };
-                    let exec = self.server.command(task, database.as_deref()).ok_or("no such task")?;
                     let input = input.map(fs_err::read).transpose()?.unwrap_or_default();
-                    let (code, stdout, stderr) = self.exec(exec, &input)?;
+                    let database = database.as_deref();
+                    let task = match task.as_str() {
+                        "restore" => self.replace(Form::Own, database, &input)?,
+                        "script" => self.replace(Form::Script, database, &input)?,
+                        "shell" => self.task(Task::Shell, database, &input)?,
+                        _ => self.task(Task::Dump, database, &input)?,
+                    };
+                    let (code, stdout, stderr) = task;
                     if let Some(output) = output {
                         fs_err::write(output, &stdout)?;
                     }
@@ -80,7 +83,32 @@ impl Supervised<'_> {
         Ok(())
     }
 
-    fn exec(&self, mut exec: Exec, input: &[u8]) -> Result<(i32, Vec<u8>, Vec<u8>), Failure> {
+    fn task(&self, task: Task, database: Option<&str>, input: &[u8]) -> Result<Left, Failure> {
+        self.exec(self.server.command(task, database).ok_or("no such task")?, input)
+    }
+
+    /// Replaces a database; what the first step that fails says, or the last one.
+    fn replace(&self, form: Form, database: Option<&str>, file: &[u8]) -> Result<Left, Failure> {
+        let replacement = self.server.replacement(form, database).ok_or("no such task")?;
+        let mut last = (0, Vec::new(), Vec::new());
+        for step in replacement.steps {
+            let input = match &step.input {
+                Input::File => file,
+                Input::Text(text) => text.as_bytes(),
+            };
+            last = self.exec(step.exec, input)?;
+            if last.0 != 0 {
+                let Input::Text(text) = &replacement.give_up.input else {
+                    return Err("no statements".into());
+                };
+                self.exec(replacement.give_up.exec, text.as_bytes())?;
+                break;
+            }
+        }
+        Ok(last)
+    }
+
+    fn exec(&self, mut exec: Exec, input: &[u8]) -> Result<Left, Failure> {
         let running = self.running.as_ref().ok_or("not running")?;
         exec.stdio = Streams { stdin: Stdio::Piped, stdout: Stdio::Piped, stderr: Stdio::Piped };
         let mut program = self.tools.engine.exec(&running.record()?, &exec)?;

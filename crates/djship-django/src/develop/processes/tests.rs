@@ -209,3 +209,22 @@ fn what_cannot_be_started_is_named() {
     let many: String = (0..=MAX_PROCESSES).map(|number| format!("p{number}: a\n")).collect();
     assert_eq!(error(&[("Procfile", &many)], ""), "cannot start 51 processes: 50 are allowed");
 }
+
+#[test]
+fn a_process_called_like_a_service_gets_another_name() {
+    let process = |name: &str| Process {
+        name: name.to_owned(),
+        command: CommandLine::Words(vec!["true".to_owned()]),
+        kind: ProcessKind::Worker,
+        folder: String::new(),
+        packages: Vec::new(),
+        origin: ProcessOrigin::Celery,
+    };
+    let run = ["mail", "mail-process", "worker"].map(process).to_vec();
+    let mut processes = Processes { run, ..Processes::default() };
+    processes.keep_apart(&["mail", "postgres"].map(str::to_owned).into());
+    let names: Vec<_> = processes.run.iter().map(|process| process.name.as_str()).collect();
+    assert_eq!(names, ["mail-process-2", "mail-process", "worker"]);
+    let renamed = Renamed { from: "mail".to_owned(), to: "mail-process-2".to_owned() };
+    assert_eq!(processes.renamed, [renamed]);
+}

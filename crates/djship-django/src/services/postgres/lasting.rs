@@ -9,10 +9,11 @@ use djship_engine::Signal;
 use djship_store::Beneath;
 
 use super::accounts::{Account, Accounts};
-use super::{Programs, SOCKETS, USER, sql};
+use super::{Programs, SOCKETS, USER, extensions, replace};
 use crate::services::container::{self, DATA};
 use crate::services::inside::Inside;
 use crate::services::making::{Making, series, speakable};
+use crate::services::replacement::{Form, Plan};
 use crate::services::server::{Client, Prepared, Service, ServiceNote, Task};
 use crate::services::talk;
 use crate::services::volume::Volume;
@@ -22,6 +23,10 @@ use crate::supervisor::Ending;
 
 /// Who may connect, inside.
 const WHO: &str = "/etc/djship/pg_hba.conf";
+/// Everybody in the container, which only this user's djship enters; from this machine those with a password.
+const WHO_TEXT: &str = "local all all trust\n\
+                        host all all 127.0.0.0/8 scram-sha-256\n\
+                        host all all ::1/128 scram-sha-256\n";
 
 /// Prepares PostgreSQL.
 pub(in crate::services) fn prepare(
@@ -36,7 +41,7 @@ pub(in crate::services) fn prepare(
     let root = making.roots.service(&set)?;
     let package = making.package(&root, &format!("postgresql-{}", sets::postgres_major(codename)))?;
     let major = series(package, 1);
-    let accounts = accounts(making.name, planned)?;
+    let accounts = accounts(making, planned)?;
     let programs = Programs::new(root.fs(), codename);
     let (volume, notes) = making.volume(&major, &package.to_string(), |volume, folder| {
         initialise(making, &programs, volume, folder)
@@ -45,7 +50,10 @@ pub(in crate::services) fn prepare(
     let argv = programs.postgres(making.listen, &[&format!("hba_file={WHO}"), "log_checkpoints=off"]);
     let mut container = making.container(&root, argv, USER);
     container.bind(volume.data(), DATA);
-    container.file(WHO, who(&accounts));
+    container.file(WHO, WHO_TEXT);
+    for (path, text) in extensions::trusted(&root.fs(), &major) {
+        container.file(path, text);
+    }
     let path = format!("{}:/usr/bin:/bin", programs.folder);
     let port = making.listen[0].port().to_string();
     let database =
@@ -61,7 +69,8 @@ pub(in crate::services) fn prepare(
         container.env(name, value);
     }
     let with_postgis = if planned.kind == Kind::Postgis { " with PostGIS" } else { "" };
-    let accounts = Accounts::new(making.name, making.listen[0], accounts);
+    let new_volume = notes.contains(&ServiceNote::NewVolume);
+    let accounts = Accounts::new(making.name, making.listen[0], accounts, new_volume);
     let service = Box::new(Lasting { listen: making.listen.to_vec(), data: volume.data(), accounts });
     Ok(Prepared {
         title: format!("PostgreSQL {major}{with_postgis}"),
@@ -83,7 +92,10 @@ fn initialise(
     making.fill(volume, folder, container::step(programs.root.clone(), argv, USER))
 }
 
-fn accounts(service: &str, planned: &PlannedServer) -> Result<Vec<Account>, ServiceError> {
+fn accounts(making: &Making<'_>, planned: &PlannedServer) -> Result<Vec<Account>, ServiceError> {
+    let service = making.name;
+    // What is of PostGIS is made by superusers alone, also by tests in databases of their own.
+    let superuser = planned.kind == Kind::Postgis;
     let account = |wanted: &Wanted| {
         let user = wanted.account(USER).to_owned();
         let mut databases: Vec<String> = wanted.databases().into_iter().map(str::to_owned).collect();
@@ -91,29 +103,13 @@ fn accounts(service: &str, planned: &PlannedServer) -> Result<Vec<Account>, Serv
             // As clients do.
             databases.push(user.clone());
         }
-        let password = wanted.secret().map(str::to_owned);
+        let password = wanted.secret().unwrap_or(making.place.password).to_owned();
         speakable(service, "user", &user)?;
-        speakable(service, "password", password.as_deref().unwrap_or_default())?;
+        speakable(service, "password", &password)?;
         databases.iter().try_for_each(|name| speakable(service, "database", name))?;
-        Ok(Account { user, password, databases, postgis: wanted.kind == Kind::Postgis })
+        Ok(Account { user, password, databases, postgis: wanted.kind == Kind::Postgis, superuser })
     };
     planned.wanted.iter().map(account).collect()
-}
-
-/// Who may connect: everybody in the container; from this machine those with a password, and without one whom the settings
-/// give none.
-fn who(accounts: &[Account]) -> String {
-    let mut text = "local all all trust\n".to_owned();
-    let loopback = ["127.0.0.0/8", "::1/128"];
-    for account in accounts.iter().filter(|account| account.password.is_none()) {
-        for network in loopback {
-            text.push_str(&format!("host all {} {network} trust\n", sql::identifier(&account.user)));
-        }
-    }
-    for network in loopback {
-        text.push_str(&format!("host all all {network} scram-sha-256\n"));
-    }
-    text
 }
 
 struct Lasting {
@@ -139,31 +135,20 @@ impl Service for Lasting {
     fn url(&self) -> Option<String> {
         let Account { user, password, databases, .. } = self.accounts.first()?;
         let database = databases.first().map_or(user.as_str(), String::as_str);
-        Some(link::url("postgres", Some(user), password.as_deref(), self.listen[0], database))
+        Some(link::url("postgres", Some(user), Some(password), self.listen[0], database))
     }
 
     fn command(&self, task: Task, database: Option<&str>) -> Option<Client> {
         let first = self.accounts.first()?;
         let database = database.or(first.databases.first().map(String::as_str)).unwrap_or(USER);
-        let named = format!("--dbname=dbname={}", sql::connection_value(database));
-        let words: &[&str] = match task {
-            Task::Shell => &["psql"],
-            Task::Dump => &["pg_dump", "--format=custom", "--no-owner", "--no-acl"],
-            Task::Restore => &[
-                "pg_restore",
-                "--clean",
-                "--if-exists",
-                "--no-owner",
-                "--no-acl",
-                "--single-transaction",
-                &named,
-            ],
-            Task::Script => {
-                &["psql", "-X", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-"]
-            }
+        let (words, user): (&[&str], &str) = match task {
+            Task::Shell => (&["psql"], &first.user),
+            Task::Statement => (&["psql", "--command="], &first.user),
+            // All of it, whoever made it.
+            Task::Dump => (&["pg_dump", "--format=custom", "--no-owner", "--no-acl"], USER),
         };
         let env = [
-            ("PGUSER", first.user.as_str()),
+            ("PGUSER", user),
             ("PGDATABASE", database),
             // There is no program for pages; without this, long answers would be lost.
             ("PSQL_PAGER", ""),
@@ -173,6 +158,12 @@ impl Service for Lasting {
             argv: words.iter().map(|word| (*word).to_owned()).collect(),
             env: env.map(owned).to_vec(),
         })
+    }
+
+    fn replacement(&self, form: Form, database: Option<&str>) -> Option<Plan> {
+        let first = self.accounts.first()?;
+        let database = database.or(first.databases.first().map(String::as_str))?;
+        Some(replace::replacement(&first.user, database, form))
     }
 
     fn take_notes(&mut self) -> Vec<ServiceNote> {
@@ -194,22 +185,6 @@ fn says_ready(data: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn who_has_no_password_is_trusted_and_nobody_else() {
-        let account = |user: &str, password: Option<&str>| Account {
-            user: user.to_owned(),
-            password: password.map(str::to_owned),
-            databases: Vec::new(),
-            postgis: false,
-        };
-        let text = who(&[account("shop", Some("x")), account("o\"dd", None)]);
-        assert_eq!(
-            text,
-            "local all all trust\nhost all \"o\"\"dd\" 127.0.0.0/8 trust\nhost all \"o\"\"dd\" ::1/128 trust\n\
-             host all all 127.0.0.0/8 scram-sha-256\nhost all all ::1/128 scram-sha-256\n"
-        );
-    }
 
     #[test]
     fn only_a_file_of_the_server_says_that_it_is_ready() {

@@ -1,7 +1,9 @@
 //! PostgreSQL from Debian's package, without its wrapper scripts.
 
 mod accounts;
+mod extensions;
 mod lasting;
+mod replace;
 mod sql;
 mod throw_away;
 

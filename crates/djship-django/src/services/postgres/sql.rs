@@ -10,11 +10,6 @@ pub(super) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A value in a client's connection string.
-pub(super) fn connection_value(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -23,6 +18,5 @@ mod tests {
     fn nothing_leaves_its_quotes() {
         assert_eq!(literal(r"a'b\'c"), r"E'a''b\\''c'");
         assert_eq!(identifier("a\"b"), "\"a\"\"b\"");
-        assert_eq!(connection_value(r"a'b\"), r"'a\'b\\'");
     }
 }
