@@ -1,6 +1,6 @@
 //! Ctrl-C and TERM while a container runs: the container is asked to end, then made to.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use djship_engine::{ExitStatus, Running, WaitError};
 use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::errors::{Kind, Report};
 
@@ -22,24 +23,20 @@ pub(crate) struct Interrupts(UnixStream);
 /// The exit code of a command that Ctrl-C ended, as shells have it.
 pub(crate) const INTERRUPTED: i32 = 130;
 
-/// Passes Ctrl-C and TERM on as bytes of a stream, once there is something to end properly. Before, they end the process:
-/// whatever it started ends with it.
+/// Passes Ctrl-C and TERM on, each as a byte with the signal's number, once there is something to end properly. Before, they
+/// end the process: whatever it started ends with it.
 pub(crate) fn forward(properly: Arc<AtomicBool>) -> Result<UnixStream, Report> {
     let failed =
         |error: std::io::Error| Report::new(Kind::Host, "cannot notice Ctrl-C").line(error.to_string());
-    let (mut signals, writer) = UnixStream::pair().map_err(failed)?;
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        let writer = writer.try_clone().map_err(failed)?;
-        signal_hook::low_level::pipe::register(signal, writer).map_err(failed)?;
-    }
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
     let (ours, theirs) = UnixStream::pair().map_err(failed)?;
     std::thread::spawn(move || {
-        let mut byte = [0];
-        while signals.read(&mut byte).is_ok_and(|length| length == 1) {
+        for signal in signals.forever() {
             if !properly.load(Ordering::SeqCst) {
                 std::process::exit(INTERRUPTED);
             }
-            let _ = (&ours).write_all(&byte);
+            let number = u8::try_from(signal).unwrap_or_default();
+            let _ = (&ours).write_all(&[number]);
         }
     });
     Ok(theirs)

@@ -62,6 +62,9 @@ pub(super) fn project(error: &ProjectError, command: &str) -> Report {
                 near.parent().unwrap_or(near).display()
             ))
         }
+        ProjectError::NoManagePy { near: None, .. } if command == "up" => report
+            .line("It was looked for here and up to three folders down.")
+            .hint("Go to the folder of a Django project, or name it: djship -C path/to/project ..."),
         ProjectError::NoManagePy { near: None, .. } => report
             .line("It was looked for here and up to three folders down.")
             .hint(format!("Give the folder of a Django project: djship {command} path/to/project")),

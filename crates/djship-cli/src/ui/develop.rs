@@ -13,7 +13,7 @@ pub(super) fn note(note: &Note<'_>) -> Words {
         Note::Develop(plan) => planned(plan),
         Note::RootsProject => warning(
             "the project belongs to root; its code runs as an ordinary user, to whom the files are shown as its own. \
-             Better: work as the user that the project belongs to",
+             Better: give it to the user who works on it (chown -R USER .), and run djship as that user",
         ),
         Note::CacheElsewhere(path) => {
             Words::of(format!("`.cache` is another tool's and left alone; ours is {}", path.display()))

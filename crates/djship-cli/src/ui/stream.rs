@@ -94,6 +94,15 @@ impl Observer for Stream {
                 };
                 self.say(program, &format!("{bold}starting again: {why}{bold:#}"));
             }
+            Event::NotServing { program } => {
+                self.say(program, &format!("{bold}runs, and does not serve any more{bold:#}"));
+            }
+            Event::LeftOut { number } => {
+                self.say(
+                    "djship",
+                    &format!("{bold}{number} lines were left out: this terminal took none; djship logs has them{bold:#}"),
+                );
+            }
             Event::Debugger { program } => {
                 self.say(program, &format!("{bold}waits in a debugger: djship attach {program}{bold:#}"));
             }

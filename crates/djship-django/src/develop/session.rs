@@ -188,9 +188,7 @@ impl<'a> Session<'a> {
             .filter(|one| !wishes.contains(&one.wish))
             .map(|one| one.name.clone())
             .collect();
-        for name in &gone {
-            supervisor.stop(name);
-        }
+        supervisor.stop(&gone);
         self.services.retain(|one| wishes.contains(&one.wish));
         let names = description.hosts();
         let volumes = self.options.home.join("volumes").join(self.claim.environment().id());
@@ -289,11 +287,9 @@ impl<'a> Session<'a> {
         let port = self.choose_port(description)?;
         let programs = programs(self.tools, description, processes, port);
         let wanted: BTreeSet<String> = programs.iter().map(|program| program.name().to_owned()).collect();
-        for name in supervisor.names_of(&[Role::Web, Role::Worker, Role::Watcher]) {
-            if !wanted.contains(&name) {
-                supervisor.stop(&name);
-            }
-        }
+        let mut gone = supervisor.names_of(&[Role::Web, Role::Worker, Role::Watcher]);
+        gone.retain(|name| !wanted.contains(name));
+        supervisor.stop(&gone);
         let mut new: Vec<Box<dyn Program + 'a>> = Vec::new();
         for program in programs {
             match supervisor.container_of(program.name()) {

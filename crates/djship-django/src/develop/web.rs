@@ -116,6 +116,11 @@ impl Program for ProjectProgram<'_> {
         }
     }
 
+    fn still_serves(&mut self, _: &Running) -> Option<bool> {
+        let port = self.port?;
+        Some(running::is_listened_on(SocketAddr::from((Ipv4Addr::LOCALHOST, port))))
+    }
+
     fn ending(&self) -> Ending {
         Ending { signal: Signal::TERM, grace: Duration::from_secs(10) }
     }

@@ -13,7 +13,7 @@ use djship_oci::records::StoredImage;
 use djship_oci::{Image, ImageConfig};
 use djship_store::saved::BYTES;
 
-pub use ports::{Holder, Unavailable, available, check_free};
+pub use ports::{Holder, Unavailable, available, check_free, is_listened_on};
 pub use volumes::{exist as has_volumes, remove as remove_volumes};
 
 use crate::application::layer::OPEN_FOLDERS;

@@ -55,16 +55,15 @@ pub fn available(address: SocketAddr) -> Result<(), Unavailable> {
     }
 }
 
+/// Whether somebody listens there. Nothing is opened for it.
+pub fn is_listened_on(address: SocketAddr) -> bool {
+    listeners(address).next().is_some()
+}
+
 /// Who listens there, as far as this user may see: `/proc/net/tcp` has the socket's inode, the processes' descriptors lead
 /// to it (proc(5)).
 fn holder(address: SocketAddr) -> Option<Holder> {
-    let tables =
-        ["/proc/net/tcp", "/proc/net/tcp6"].map(|file| fs_err::read_to_string(file).unwrap_or_default());
-    let inodes: Vec<String> = tables
-        .iter()
-        .flat_map(|table| table.lines().skip(1))
-        .filter_map(|line| listener(line, address))
-        .collect();
+    let inodes: Vec<String> = listeners(address).collect();
     for process in fs_err::read_dir("/proc").ok()?.flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         let Ok(descriptors) = fs_err::read_dir(process.path().join("fd")) else { continue };
@@ -83,6 +82,15 @@ fn holder(address: SocketAddr) -> Option<Holder> {
         }
     }
     None
+}
+
+/// The inodes of the sockets that listen there.
+fn listeners(address: SocketAddr) -> impl Iterator<Item = String> {
+    ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().flat_map(move |file| {
+        let table = fs_err::read_to_string(file).unwrap_or_default();
+        let found: Vec<String> = table.lines().skip(1).filter_map(|line| listener(line, address)).collect();
+        found
+    })
 }
 
 /// The inode of a listening socket (state 0A) that is in the way of `address`: on the same port, and on that address, on

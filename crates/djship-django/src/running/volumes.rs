@@ -1,11 +1,11 @@
 //! Volumes: where a container's data is on the host.
 
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use djship_engine::{Container, Upper};
-use djship_store::{FileTree, Node};
+use djship_store::{Beneath, FileTree, Node};
 
 use super::{RunError, RunOptions, Runnable};
 use crate::tools::Tools;
@@ -117,17 +117,11 @@ fn fill(tools: &Tools<'_>, image: &Runnable, target: &str, place: &Path) -> io::
 /// Started by root, the same volume may have belonged to somebody else before: the project's owner, or nobody.
 fn hand_over(tools: &Tools<'_>, place: &Path) -> io::Result<()> {
     let Some(owner) = tools.host.owner else { return Ok(()) };
-    if fs_err::symlink_metadata(place)?.uid() == owner.uid {
-        return Ok(());
-    }
-    let mut left = vec![place.to_owned()];
-    while let Some(path) = left.pop() {
-        own(tools, &path)?;
-        if fs_err::symlink_metadata(&path)?.is_dir() {
-            for entry in fs_err::read_dir(&path)? {
-                left.push(entry?.path());
-            }
-        }
+    let data = Beneath::open(place)?;
+    let uid = data.stat()?.st_uid;
+    if uid != owner.uid {
+        // The old owner may still have a hand in it.
+        data.give(uid, (owner.uid, owner.gid))?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use djship_engine::HostOwner;
-use djship_store::{atomic, temp};
+use djship_store::{Beneath, atomic, temp};
 
 use super::volume_lock::{self, VolumeLock};
 use super::volumes;
@@ -192,22 +192,13 @@ impl Volume {
 /// the volume may have belonged to somebody else before: the project's owner, or nobody.
 fn hand_over(owner: Option<HostOwner>, folder: &Path) -> io::Result<()> {
     let Some(owner) = owner else { return Ok(()) };
-    if fs_err::symlink_metadata(folder)?.uid() == owner.uid {
-        return Ok(());
+    let data = Beneath::open(folder)?;
+    let uid = data.stat()?.st_uid;
+    if uid != owner.uid {
+        // The old owner may still have a hand in it.
+        data.give(uid, (owner.uid, owner.gid))?;
     }
-    let (mut left, mut found) = (vec![folder.to_owned()], Vec::new());
-    while let Some(path) = left.pop() {
-        if fs_err::symlink_metadata(&path)?.is_dir() {
-            for entry in fs_err::read_dir(&path)? {
-                left.push(entry?.path());
-            }
-        }
-        found.push(path);
-    }
-    found
-        .iter()
-        .rev()
-        .try_for_each(|path| fs_err::os::unix::fs::lchown(path, Some(owner.uid), Some(owner.gid)))
+    Ok(())
 }
 
 /// Stands for a file or folder: another text when it was removed and made again.

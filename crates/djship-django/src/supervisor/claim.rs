@@ -53,7 +53,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    pub(super) fn take(environment: &Environment) -> Result<Self, ClaimError> {
+    pub(super) fn take(environment: &Environment, for_commands: bool) -> Result<Self, ClaimError> {
         make_private(environment.folder())?;
         let lock = lock(&environment.lock_file())?;
         // At once: readers must not take a dead one's state for ours.
@@ -65,7 +65,7 @@ impl Claim {
         }
         let log =
             Log::open(&environment.logs()).map_err(EnvironmentError::io("open", &environment.logs()))?;
-        let state = State::new(environment.project(), process);
+        let state = State { for_commands, ..State::new(environment.project(), process) };
         let state = Arc::new(StateFile::create(environment.state_file(), state)?);
         Ok(Self { environment: environment.clone(), lock, state, log })
     }
@@ -314,6 +314,7 @@ mod tests {
                     restarts: 0,
                     terminal: false,
                     debugging: false,
+                    output: Vec::new(),
                 });
             })
             .unwrap();

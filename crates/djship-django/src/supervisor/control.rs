@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::environment::Environment;
 use super::supervise::Message;
 use super::terminals::Terminals;
+use super::users::Users;
 
 /// The socket's name in the state folder.
 pub(super) const SOCKET: &str = "control";
@@ -40,6 +41,8 @@ pub(super) enum Request {
     Attach { program: String, rows: u16, columns: u16 },
     /// End a program and start it again.
     Restart { program: String },
+    /// Keep the services until this connection ends, or says so.
+    Use,
 }
 
 /// What is answered: nothing, or what is wrong.
@@ -55,6 +58,7 @@ struct Answer {
 enum Refusal {
     NoSuchProgram,
     NoTerminal,
+    Ending,
     Malformed,
 }
 
@@ -73,6 +77,9 @@ pub enum ControlError {
         /// The name.
         program: String,
     },
+    /// It ends, and takes nobody any more.
+    #[error("the environment is being ended")]
+    Ending,
     /// Another version runs there, or something that is no supervisor.
     #[error("cannot talk to the environment: it does not understand")]
     Malformed,
@@ -82,7 +89,12 @@ pub enum ControlError {
 }
 
 /// Answers requests from now on, in threads of its own, until the listener is dropped.
-pub(super) fn serve(folder: &Path, terminals: Terminals, loop_: Sender<Message>) -> io::Result<Listening> {
+pub(super) fn serve(
+    folder: &Path,
+    terminals: Terminals,
+    users: Users,
+    loop_: Sender<Message>,
+) -> io::Result<Listening> {
     let (handle, path) = reach(folder)?;
     let listener = UnixListener::bind(path)?;
     drop(handle);
@@ -91,11 +103,11 @@ pub(super) fn serve(folder: &Path, terminals: Terminals, loop_: Sender<Message>)
         for client in listener.incoming() {
             // The end of the listener, too.
             let Ok(client) = client else { return };
-            let (terminals, loop_) = (terminals.clone(), loop_.clone());
+            let (terminals, users, loop_) = (terminals.clone(), users.clone(), loop_.clone());
             std::thread::spawn(move || {
                 if is_trusted(&client) {
                     // Who hangs up misses the answer.
-                    let _ = answer(&client, &terminals, &loop_);
+                    let _ = answer(&client, &terminals, &users, &loop_);
                 }
             });
         }
@@ -119,7 +131,12 @@ fn is_trusted(client: &UnixStream) -> bool {
     rustix::net::sockopt::socket_peercred(client).is_ok_and(|peer| peer.uid == own || peer.uid.is_root())
 }
 
-fn answer(client: &UnixStream, terminals: &Terminals, loop_: &Sender<Message>) -> io::Result<()> {
+fn answer(
+    client: &UnixStream,
+    terminals: &Terminals,
+    users: &Users,
+    loop_: &Sender<Message>,
+) -> io::Result<()> {
     client.set_read_timeout(Some(PATIENCE))?;
     client.set_write_timeout(Some(SLOW))?;
     let mut line = String::new();
@@ -136,6 +153,17 @@ fn answer(client: &UnixStream, terminals: &Terminals, loop_: &Sender<Message>) -
         Ok(Request::Restart { program }) => {
             let _ = loop_.send(Message::Restart(program));
             say(client, &Answer::default())
+        }
+        Ok(Request::Use) => {
+            let Some(user) = users.enter() else { return refuse(Refusal::Ending) };
+            say(client, &Answer::default())?;
+            client.set_read_timeout(None)?;
+            // One byte says that it goes, and wants to know whether everything ends then.
+            if reader.read(&mut [0])? == 1 {
+                let last = user.leave();
+                (&*client).write_all(&[u8::from(last)])?;
+            }
+            Ok(())
         }
         Ok(Request::Attach { program, rows, columns }) => {
             let Some(terminal) = terminals.find(&program) else { return refuse(Refusal::NoTerminal) };
@@ -202,12 +230,13 @@ fn ask(environment: &Environment, request: &Request) -> Result<UnixStream, Contr
     let answer: Answer = serde_json::from_slice(&text).map_err(|_| ControlError::Malformed)?;
     let program = match request {
         Request::Attach { program, .. } | Request::Restart { program } => program.clone(),
-        Request::Stop => String::new(),
+        Request::Stop | Request::Use => String::new(),
     };
     match answer.error {
         None => Ok(stream),
         Some(Refusal::NoSuchProgram) => Err(ControlError::NoSuchProgram { program }),
         Some(Refusal::NoTerminal) => Err(ControlError::NoTerminal { program }),
+        Some(Refusal::Ending) => Err(ControlError::Ending),
         Some(Refusal::Malformed) => Err(ControlError::Malformed),
     }
 }
@@ -220,6 +249,27 @@ pub fn request_stop(environment: &Environment) -> Result<(), ControlError> {
 /// Asks a running environment to start a program again.
 pub fn request_restart(environment: &Environment, program: &str) -> Result<(), ControlError> {
     ask(environment, &Request::Restart { program: program.to_owned() }).map(drop)
+}
+
+/// A use of a running environment's services: as long as this lives, an environment that is there for such commands alone
+/// stays.
+#[derive(Debug)]
+pub struct Lease(UnixStream);
+
+impl Lease {
+    /// Of an environment that runs, or is starting.
+    pub fn of(environment: &Environment) -> Result<Self, ControlError> {
+        ask(environment, &Request::Use).map(Self)
+    }
+
+    /// Ends the use; whether the environment ends with it.
+    pub fn leave(self) -> io::Result<bool> {
+        (&self.0).write_all(&[0])?;
+        self.0.set_read_timeout(Some(PATIENCE))?;
+        let mut last = [0];
+        (&self.0).read_exact(&mut last)?;
+        Ok(last[0] == 1)
+    }
 }
 
 /// Connects with the terminal of a program, at a size of `rows` and `columns`.
@@ -262,68 +312,5 @@ impl Attached {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::super::environment::Environments;
-    use super::*;
-
-    #[test]
-    fn requests_are_answered_and_nonsense_is_refused() {
-        let home = tempfile::tempdir().unwrap();
-        let project = home.path().join("x".repeat(100));
-        fs_err::create_dir(&project).unwrap();
-        let environment = Environments::at(&home.path().join("h".repeat(100))).open(&project).unwrap();
-        fs_err::create_dir_all(environment.folder()).unwrap();
-        assert!(matches!(request_stop(&environment), Err(ControlError::Io(_))));
-        let (sender, messages) = mpsc::channel();
-        let terminals = Terminals::default();
-        let listening = serve(environment.folder(), terminals.clone(), sender).unwrap();
-        request_restart(&environment, "web").unwrap();
-        assert!(matches!(messages.recv().unwrap(), Message::Restart(name) if name == "web"));
-        request_stop(&environment).unwrap();
-        assert!(matches!(messages.recv().unwrap(), Message::Stop));
-        let refused = attach(&environment, "web", 24, 80).unwrap_err();
-        assert!(matches!(refused, ControlError::NoTerminal { program } if program == "web"));
-        for nonsense in ["\n", "{}\n", "{\"request\": \"burn\"}\n", &format!("{}\n", "x".repeat(10_000))] {
-            let (_handle, path) = reach(environment.folder()).unwrap();
-            let mut stream = UnixStream::connect(path).unwrap();
-            // It may be refused before all of it is read.
-            let _ = stream.write_all(nonsense.as_bytes());
-            let mut text = String::new();
-            let _ = stream.read_to_string(&mut text);
-            assert!(text.is_empty() || text.contains("malformed"), "{text}");
-        }
-        drop(listening);
-    }
-
-    #[test]
-    fn keys_and_output_pass_and_a_restart_is_survived() {
-        let home = tempfile::tempdir().unwrap();
-        let environment = Environments::at(home.path()).open(home.path()).unwrap();
-        fs_err::create_dir_all(environment.folder()).unwrap();
-        let terminals = Terminals::default();
-        let (sender, _messages) = mpsc::channel();
-        let _listening = serve(environment.folder(), terminals.clone(), sender).unwrap();
-        let (end, program) = UnixStream::pair().unwrap();
-        let terminal = terminals.open("web", end.into());
-        let attached = attach(&environment, "web", 24, 80).unwrap();
-        attached.keys(b"p 1\r").unwrap();
-        let mut typed = [0; 4];
-        (&program).read_exact(&mut typed).unwrap();
-        assert_eq!(&typed, b"p 1\r");
-        terminal.show(b"1\r\n");
-        let mut shown = [0; 3];
-        attached.output().read_exact(&mut shown).unwrap();
-        assert_eq!(&shown, b"1\r\n");
-        let (end, program) = UnixStream::pair().unwrap();
-        let again = terminals.open("web", end.into());
-        attached.keys(b"c\r").unwrap();
-        let mut typed = [0; 2];
-        (&program).read_exact(&mut typed).unwrap();
-        again.show(b"ok\n");
-        attached.output().read_exact(&mut shown).unwrap();
-        assert_eq!((&typed, &shown), (b"c\r", b"ok\n"));
-        terminals.close("web");
-    }
-}
+#[path = "control_tests.rs"]
+mod tests;

@@ -168,7 +168,12 @@ impl Environment {
 
     /// Takes the environment for this process, and removes what a dead one left.
     pub fn claim(&self) -> Result<Claim, ClaimError> {
-        Claim::take(self)
+        Claim::take(self, false)
+    }
+
+    /// The same, for services alone that end with the last command that uses them.
+    pub fn claim_for_commands(&self) -> Result<Claim, ClaimError> {
+        Claim::take(self, true)
     }
 
     /// What runs, or `None` when nothing does.

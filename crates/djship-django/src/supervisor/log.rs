@@ -114,7 +114,13 @@ impl Tail {
     }
 
     pub(super) fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.last(KEPT_LINES)
+    }
+
+    /// The last `number` of them.
+    pub(super) fn last(&self, number: usize) -> Vec<String> {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().skip(lines.len().saturating_sub(number)).cloned().collect()
     }
 }
 

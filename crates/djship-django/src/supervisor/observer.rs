@@ -6,7 +6,7 @@ use djship_engine::ExitStatus;
 
 use super::program::{ProgramError, Role};
 
-/// Is told everything, from any thread, in the order of the log.
+/// Is told everything that it has time for, by one thread, in the order of the log.
 pub trait Observer: Send + Sync {
     /// A program printed a line; `prompt` says that it is not finished, and waits.
     fn line(&self, program: &str, role: Role, text: &str, prompt: bool);
@@ -55,6 +55,11 @@ pub enum Event<'a> {
         /// Why.
         because: Because,
     },
+    /// It runs, and does not serve any more. It is looked at until it does.
+    NotServing {
+        /// Its name.
+        program: &'a str,
+    },
     /// It waits at the prompt of a debugger.
     Debugger {
         /// Its name.
@@ -62,6 +67,11 @@ pub enum Event<'a> {
     },
     /// Changes in the project are looked for every two seconds: the kernel watches no more folders.
     Polling,
+    /// The observer was too slow for this many lines and events before this one. The log has the lines.
+    LeftOut {
+        /// How many.
+        number: usize,
+    },
     /// Everything is being stopped.
     Stopping,
 }
@@ -87,8 +97,9 @@ impl Event<'_> {
             | Self::Ended { program, .. }
             | Self::NotStarted { program, .. }
             | Self::Restarting { program, .. }
+            | Self::NotServing { program }
             | Self::Debugger { program } => Some(program),
-            Self::Polling | Self::Stopping => None,
+            Self::Polling | Self::LeftOut { .. } | Self::Stopping => None,
         }
     }
 
@@ -110,7 +121,12 @@ impl Event<'_> {
                 };
                 Some(format!("[started again: {why}]"))
             }
-            Self::Ready { .. } | Self::Debugger { .. } | Self::Polling | Self::Stopping => None,
+            Self::NotServing { .. } => Some("[does not serve any more]".to_owned()),
+            Self::Ready { .. }
+            | Self::Debugger { .. }
+            | Self::Polling
+            | Self::LeftOut { .. }
+            | Self::Stopping => None,
         }
     }
 }

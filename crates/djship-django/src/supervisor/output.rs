@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -30,11 +31,11 @@ pub(super) enum Source {
 
 impl Sink {
     /// Reads to the end, in a thread of its own.
-    pub(super) fn follow(self, source: Source) {
+    pub(super) fn follow(self, source: Source) -> JoinHandle<()> {
         std::thread::spawn(move || match source {
             Source::Pipe(pipe) => self.read(&pipe, |_| {}),
             Source::Terminal(terminal) => self.read(terminal.end(), |bytes| terminal.show(bytes)),
-        });
+        })
     }
 
     fn read(&self, from: &OwnedFd, also: impl Fn(&[u8])) {

@@ -49,6 +49,12 @@ pub trait Program {
     /// may do once what can be done only then, such as making a role and a database.
     fn is_ready(&mut self, running: &Running) -> Result<bool, ProgramError>;
 
+    /// One very quick look, a few milliseconds, whether it still serves after it did; `None` when that cannot be seen, and its
+    /// end is the only sign.
+    fn still_serves(&mut self, _running: &Running) -> Option<bool> {
+        None
+    }
+
     /// How it is asked to end.
     fn ending(&self) -> Ending;
 

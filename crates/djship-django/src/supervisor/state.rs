@@ -31,6 +31,9 @@ pub struct State {
     pub started_at: String,
     /// How far it is.
     pub phase: Phase,
+    /// It is there for commands that need its services, and ends with the last of them: see [`super::Lease`].
+    #[serde(default)]
+    pub for_commands: bool,
     /// Where the first page is.
     pub url: Option<String>,
     /// What serves the application.
@@ -84,6 +87,9 @@ pub struct ProgramState {
     pub terminal: bool,
     /// It waits at the prompt of a debugger.
     pub debugging: bool,
+    /// What it said last, while it does not serve.
+    #[serde(default)]
+    pub output: Vec<String>,
 }
 
 /// How a program is.
@@ -92,8 +98,11 @@ pub struct ProgramState {
 pub enum ProgramCondition {
     /// It runs and does not serve yet.
     Starting,
-    /// It serves.
+    /// It serves, or did at the last look.
     Ready,
+    /// It runs, and does not serve any more: the reloader of a development server lives on when the code has a mistake.
+    #[serde(rename = "not-serving")]
+    NotServing,
     /// It has ended, and is started again soon.
     Waiting,
     /// It was asked to end.
@@ -113,6 +122,7 @@ impl State {
             process,
             started_at: now(),
             phase: Phase::Starting,
+            for_commands: false,
             url: None,
             services: Vec::new(),
             programs: Vec::new(),

@@ -10,20 +10,21 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use djship_engine::Container;
+use rustix::process::Signal;
 
 use super::claim::Claim;
 use super::control::{self, Listening};
 use super::debugging::Debugging;
-use super::failure::{StartFailed, WhyNot};
 use super::kept::{Connections, Kept};
-use super::observer::{Because, Event, Observer};
-use super::program::{Program, Role};
+use super::observer::{Event, Observer};
+use super::presses::Presses;
+use super::program::Role;
+use super::relay::{Relay, Relaying};
 use super::state::{Phase, StateFile};
 use super::terminals::Terminals;
+use super::users::Users;
 use super::watch::{self, Changes, Means};
 
-/// How often a program that starts is looked at.
-pub(super) const LOOK: Duration = Duration::from_millis(20);
 /// How long the loop sleeps when nothing happens.
 const CALM: Duration = Duration::from_mins(1);
 
@@ -36,8 +37,13 @@ pub(super) enum Message {
     Stop,
     /// Somebody asks for a restart.
     Restart(String),
-    /// A signal came.
-    Interrupt,
+    /// A signal came that asks for the end.
+    Signal {
+        /// Somebody pressed Ctrl-C.
+        press: bool,
+        /// When.
+        at: Instant,
+    },
     /// The project changed.
     Changed(Changes),
     /// A program stopped in a debugger, or went on.
@@ -56,14 +62,19 @@ pub enum End {
 /// Keeps programs running.
 pub struct Supervisor<'a> {
     pub(super) connections: Connections,
-    state: Arc<StateFile>,
+    pub(super) state: Arc<StateFile>,
     pub(super) messages: Receiver<Message>,
     pub(super) kept: Vec<Kept<'a>>,
     pub(super) generation: u64,
     pub(super) changes: VecDeque<Changes>,
     pub(super) end: Option<End>,
+    /// Everything is being ended: nothing is started any more.
+    pub(super) stopping: bool,
+    pub(super) presses: Presses,
+    pub(super) relay: Relaying,
     ending: Arc<AtomicBool>,
     debugging: Arc<Debugging>,
+    pub(super) users: Users,
     _listening: Listening,
 }
 
@@ -74,8 +85,9 @@ impl std::fmt::Debug for Supervisor<'_> {
 }
 
 impl<'a> Supervisor<'a> {
-    /// For a claimed environment. `interrupts` becomes readable with each signal that asks for the end; `ending` is set
-    /// as soon as anybody asks for it, so that steps between can give up.
+    /// For a claimed environment. `interrupts` gives the number of each signal that asks for the end, as a byte; `ending` is
+    /// set as soon as anybody asks for it, so that steps between can give up. `observer` may be slow: what it has no time
+    /// for is left out.
     pub fn new(
         claim: &Claim,
         observer: Arc<dyn Observer>,
@@ -85,11 +97,15 @@ impl<'a> Supervisor<'a> {
         let (sender, messages) = mpsc::channel();
         let terminals = Terminals::default();
         let folder = claim.environment().folder();
-        let listening = control::serve(folder, terminals.clone(), asked_for_end(&sender, &ending))?;
+        let asked = asked_for_end(&sender, &ending);
+        let users = Users::new(asked.clone());
+        let listening = control::serve(folder, terminals.clone(), users.clone(), asked)?;
         if let Some(interrupts) = interrupts {
             pass_on(interrupts, sender.clone(), Arc::clone(&ending));
         }
-        let debugging = Arc::new(Debugging::before(observer, sender.clone()));
+        let relay = Relay::before(observer);
+        let shown: Arc<dyn Observer> = Arc::<Relay>::clone(&relay.0);
+        let debugging = Arc::new(Debugging::before(shown, sender.clone()));
         let observer: Arc<dyn Observer> = Arc::<Debugging>::clone(&debugging);
         let connections = Connections { log: claim.log().clone(), observer, terminals, loop_: sender };
         Ok(Self {
@@ -100,8 +116,12 @@ impl<'a> Supervisor<'a> {
             generation: 0,
             changes: VecDeque::new(),
             end: None,
+            stopping: false,
+            presses: Presses::default(),
+            relay,
             ending,
             debugging,
+            users,
             _listening: listening,
         })
     }
@@ -117,44 +137,10 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    /// Starts programs side by side, and returns when all of them serve. When one does not come up, none of them is kept, and
-    /// it is the error.
-    pub fn start_all(&mut self, programs: Vec<Box<dyn Program + 'a>>) -> Result<(), StartFailed> {
-        let names: Vec<String> = programs.iter().map(|program| program.name().to_owned()).collect();
-        let mut failed = None;
-        for program in programs {
-            let mut kept = Kept::new(program);
-            self.generation += 1;
-            match kept.start(&self.connections, self.generation) {
-                Ok(()) => self.kept.push(kept),
-                Err(error) => {
-                    failed = Some(StartFailed::of(&kept, WhyNot::Error(error)));
-                    break;
-                }
-            }
-        }
-        while failed.is_none() && self.kept.iter().any(|kept| kept.first) {
-            failed = self.step(LOOK);
-            if self.end.is_some() && failed.is_none() {
-                let kept = self.kept.iter().find(|kept| kept.first);
-                failed = kept.map(|kept| StartFailed::of(kept, WhyNot::Interrupted));
-            }
-        }
-        let Some(failed) = failed else {
-            self.save();
-            return Ok(());
-        };
-        // What has not served yet goes with it at once, what serves already in its own way.
-        for kept in self.kept.iter_mut().filter(|kept| kept.first) {
-            kept.kill();
-            self.connections.terminals.close(kept.program.name());
-        }
-        self.kept.retain(|kept| !kept.first);
-        for name in names {
-            self.stop(&name);
-        }
-        self.save();
-        Err(failed)
+    /// Asks for the end by itself when the last of those who use the environment has gone: those who came through
+    /// [`super::Lease::of`], and whoever holds the other end of `first`.
+    pub fn end_with_users(&self, first: impl std::io::Read + Send + 'static) {
+        self.users.end_with_the_last(first);
     }
 
     /// Keeps everything running until somebody asks for the end. `changed` is told of changes in the project.
@@ -190,95 +176,24 @@ impl<'a> Supervisor<'a> {
         self.end
     }
 
-    /// Starts a program again, with what it is now described by.
-    pub fn restart(&mut self, name: &str, because: Because) {
-        let Some(at) = self.kept.iter().position(|kept| kept.name() == name) else { return };
-        self.connections.event(&Event::Restarting { program: name, because });
-        self.kept[at].ask_to_end();
-        let grace = self.kept[at].program.ending().grace;
-        if !self.kept[at].has_ended_within(grace) {
-            self.kept[at].kill();
-        }
-        self.kept[at].backoff.reset();
-        self.kept[at].restarts += 1;
-        self.start_again(at);
-        self.save();
-    }
-
-    /// Puts a program in the place of the one of its name, and starts it.
-    pub fn replace(&mut self, program: Box<dyn Program + 'a>) {
-        let name = program.name().to_owned();
-        if let Some(kept) = self.kept.iter_mut().find(|kept| kept.name() == name) {
-            // The old one describes how it is ended, so it goes before the new one comes.
-            kept.ask_to_end();
-            let grace = kept.program.ending().grace;
-            if !kept.has_ended_within(grace) {
-                kept.kill();
-            }
-            kept.program = program;
-            self.restart(&name, Because::Description);
-        }
-    }
-
-    /// Ends a program and keeps it no longer.
-    pub fn stop(&mut self, name: &str) {
-        if let Some(at) = self.kept.iter().position(|kept| kept.name() == name) {
-            let mut kept = self.kept.remove(at);
-            kept.ask_to_end();
-            if !kept.has_ended_within(kept.program.ending().grace) {
-                kept.kill();
-            }
-            self.connections.terminals.close(name);
-            self.save();
-        }
-    }
-
-    /// Ends everything: what runs the project's code first, then what it needs, each kind side by side. A further
-    /// interrupt ends what is left at once.
-    pub fn stop_all(&mut self) {
-        let _ = self.state.update(|state| state.phase = Phase::Stopping);
-        self.connections.event(&Event::Stopping);
-        for services in [false, true] {
-            let mut going: Vec<&mut Kept<'a>> = self
-                .kept
-                .iter_mut()
-                .filter(|kept| (kept.program.role() == Role::Service) == services)
-                .collect();
-            for kept in &mut going {
-                kept.ask_to_end();
-            }
-            let since = Instant::now();
-            while !going.is_empty() {
-                let hurry = std::iter::from_fn(|| self.messages.try_recv().ok())
-                    .any(|message| matches!(message, Message::Interrupt));
-                going.retain_mut(|kept| {
-                    if hurry || since.elapsed() > kept.program.ending().grace {
-                        kept.kill();
-                    }
-                    !kept.has_ended_within(Duration::from_millis(5))
-                });
-            }
-        }
-        for kept in self.kept.drain(..) {
-            self.connections.terminals.close(kept.name());
-        }
-        self.save();
-    }
-
     /// The names of programs of these kinds.
     pub fn names_of(&self, roles: &[Role]) -> Vec<String> {
-        let of_these = self.kept.iter().filter(|kept| roles.contains(&kept.program.role()));
+        let of_these = self.staying().filter(|kept| roles.contains(&kept.program.role()));
         of_these.map(|kept| kept.name().to_owned()).collect()
     }
 
-    /// The container of a program.
+    /// The container of a program, as it is to run.
     pub fn container_of(&self, name: &str) -> Option<&Container> {
-        self.kept.iter().find(|kept| kept.name() == name).map(|kept| kept.program.container())
+        self.staying().find(|kept| kept.name() == name).map(Kept::container)
     }
 
     /// All programs with their containers.
     pub fn containers(&self) -> impl Iterator<Item = (&str, &Container)> {
-        self.kept.iter().map(|kept| (kept.name(), kept.program.container()))
+        self.staying().map(|kept| (kept.name(), kept.container()))
+    }
+
+    fn staying(&self) -> impl Iterator<Item = &Kept<'a>> {
+        self.kept.iter().filter(|kept| !kept.is_leaving_for_good())
     }
 
     /// Writes down what runs. A disk that is full stops no program.
@@ -315,10 +230,11 @@ fn asked_for_end(loop_: &Sender<Message>, ending: &Arc<AtomicBool>) -> Sender<Me
 /// The same for signals.
 fn pass_on(mut interrupts: UnixStream, loop_: Sender<Message>, ending: Arc<AtomicBool>) {
     std::thread::spawn(move || {
-        let mut byte = [0];
-        while interrupts.read(&mut byte).is_ok_and(|length| length == 1) {
+        let mut number = [0];
+        while interrupts.read(&mut number).is_ok_and(|length| length == 1) {
             ending.store(true, Ordering::SeqCst);
-            if loop_.send(Message::Interrupt).is_err() {
+            let press = i32::from(number[0]) == Signal::INT.as_raw();
+            if loop_.send(Message::Signal { press, at: Instant::now() }).is_err() {
                 return;
             }
         }

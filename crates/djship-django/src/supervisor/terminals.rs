@@ -57,7 +57,14 @@ impl Terminal {
 
     /// Shows bytes to everybody who is attached. Who does not read is let go: a program never waits for them.
     pub(super) fn show(&self, bytes: &[u8]) {
-        lock(&self.attached).retain_mut(|client| client.write_all(bytes).is_ok());
+        lock(&self.attached).retain_mut(|client| {
+            let taken = client.write_all(bytes).is_ok();
+            if !taken {
+                // Another end of it is still read from.
+                let _ = client.shutdown(std::net::Shutdown::Both);
+            }
+            taken
+        });
     }
 
     /// Types into the program's terminal.

@@ -69,6 +69,7 @@ pub(super) fn watch(
 
 /// A watcher with the folders that it watches.
 struct Watch {
+    root: PathBuf,
     watcher: Box<dyn Watcher + Send>,
     folders: BTreeSet<PathBuf>,
 }
@@ -81,7 +82,8 @@ impl Watch {
         // Whoever collects is gone only when nobody is interested any more.
         let handler = move |event| drop(sender.send(event));
         let watcher = W::new(handler, Config::default().with_poll_interval(POLL))?;
-        let mut watch = Self { watcher: Box::new(watcher), folders: BTreeSet::new() };
+        let mut watch =
+            Self { root: folder.to_owned(), watcher: Box::new(watcher), folders: BTreeSet::new() };
         watch.add(folder, &mut BTreeSet::new())?;
         Ok(watch)
     }
@@ -107,10 +109,10 @@ impl Watch {
             for entry in fs_err::read_dir(&folder).into_iter().flatten().flatten() {
                 let path = entry.path();
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    if is_edited(&path) {
+                    if self.is_edited(&path) {
                         waiting.push(path);
                     }
-                } else {
+                } else if self.is_edited(&path) {
                     found.insert(path);
                 }
             }
@@ -118,14 +120,39 @@ impl Watch {
         Ok(())
     }
 
+    /// Events were lost: anything may have changed, and any folder may be new.
+    fn look_at_everything(&mut self, changes: &mut Changes) {
+        self.folders.clear();
+        let root = self.root.clone();
+        let _ = self.add(&root, &mut changes.paths);
+    }
+
+    /// Whether a path is one that a developer edits. What the project itself lies in does not matter.
+    fn is_edited(&self, path: &Path) -> bool {
+        let relative = path.strip_prefix(&self.root).unwrap_or(path);
+        let passing = relative.components().any(|part| PASSING.iter().any(|name| part.as_os_str() == *name));
+        let name = relative.file_name().unwrap_or_default().to_string_lossy();
+        // What editors write beside a file, and what a database changes all the time.
+        let beside = name.starts_with(".#")
+            || name.ends_with('~')
+            || [".swp", ".swx", ".tmp", ".pyc", "-journal", "-wal", "-shm", ".sqlite3", ".log", "4913"]
+                .iter()
+                .any(|end| name.ends_with(end));
+        !passing && !beside && (path == self.root || !path.join("pyvenv.cfg").exists())
+    }
+
     /// Takes in one event.
     fn take(&mut self, event: &notify::Event, changes: &mut Changes) {
+        if event.need_rescan() {
+            self.look_at_everything(changes);
+            return;
+        }
         let kind = event.kind;
         if matches!(kind, EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_))) {
             return;
         }
         for path in &event.paths {
-            if !is_edited(path) {
+            if !self.is_edited(path) {
                 continue;
             }
             let appears = matches!(
@@ -165,7 +192,7 @@ fn collect(
                     first.get_or_insert_with(Instant::now);
                 }
             }
-            // Some events were lost, or a folder went while it was looked at.
+            // A folder went while it was looked at.
             Ok(Err(_)) => {}
             Err(RecvTimeoutError::Timeout) => {
                 first = None;
@@ -178,19 +205,6 @@ fn collect(
     }
 }
 
-/// Whether a path is one that a developer edits.
-fn is_edited(path: &Path) -> bool {
-    let passing = path.components().any(|part| PASSING.iter().any(|name| part.as_os_str() == *name));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // What editors write beside a file, and what a database changes all the time.
-    let beside = name.starts_with(".#")
-        || name.ends_with('~')
-        || [".swp", ".swx", ".tmp", ".pyc", "-journal", "-wal", "-shm", ".sqlite3", ".log", "4913"]
-            .iter()
-            .any(|end| name.ends_with(end));
-    !passing && !beside && !path.join("pyvenv.cfg").exists()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,25 +212,32 @@ mod tests {
     const SOON: Duration = Duration::from_secs(20);
 
     struct Place {
-        folder: tempfile::TempDir,
+        _above: tempfile::TempDir,
+        folder: PathBuf,
         told: Receiver<Changes>,
     }
 
     impl Place {
         fn new() -> Self {
-            let folder = tempfile::tempdir().unwrap();
+            Self::at("shop")
+        }
+
+        /// A project in a folder of that name.
+        fn at(name: &str) -> Self {
+            let above = tempfile::tempdir().unwrap();
+            let folder = above.path().join(name);
             for path in ["site", ".git", "node_modules/x", "env"] {
-                fs_err::create_dir_all(folder.path().join(path)).unwrap();
+                fs_err::create_dir_all(folder.join(path)).unwrap();
             }
-            fs_err::write(folder.path().join("env/pyvenv.cfg"), "").unwrap();
+            fs_err::write(folder.join("env/pyvenv.cfg"), "").unwrap();
             let (sender, told) = mpsc::channel();
-            let means = watch(folder.path(), move |changes| sender.send(changes).is_ok()).unwrap();
+            let means = watch(&folder, move |changes| sender.send(changes).is_ok()).unwrap();
             assert_eq!(means, Means::Kernel);
-            Self { folder, told }
+            Self { _above: above, folder, told }
         }
 
         fn write(&self, path: &str) {
-            let path = self.folder.path().join(path);
+            let path = self.folder.join(path);
             fs_err::create_dir_all(path.parent().unwrap()).unwrap();
             fs_err::write(path, "x").unwrap();
         }
@@ -226,9 +247,7 @@ mod tests {
             let mut all = BTreeSet::new();
             while !all.contains(Path::new(path)) {
                 let told = self.told.recv_timeout(SOON).unwrap();
-                all.extend(
-                    told.paths.iter().map(|path| path.strip_prefix(self.folder.path()).unwrap().to_owned()),
-                );
+                all.extend(told.paths.iter().map(|path| path.strip_prefix(&self.folder).unwrap().to_owned()));
             }
             all
         }
@@ -249,14 +268,45 @@ mod tests {
     fn a_file_that_is_replaced_and_a_new_folder_are_seen() {
         let place = Place::new();
         place.write("site/a.py.new4913");
-        fs_err::rename(place.folder.path().join("site/a.py.new4913"), place.folder.path().join("site/a.py"))
-            .unwrap();
+        fs_err::rename(place.folder.join("site/a.py.new4913"), place.folder.join("site/a.py")).unwrap();
         assert!(place.until("site/a.py").len() == 1);
         place.write("shop/migrations/0001_initial.py");
         place.until("shop/migrations/0001_initial.py");
         place.write("shop/migrations/0002_more.py");
         place.until("shop/migrations/0002_more.py");
-        fs_err::remove_file(place.folder.path().join("site/a.py")).unwrap();
+        fs_err::remove_file(place.folder.join("site/a.py")).unwrap();
         place.until("site/a.py");
+    }
+
+    #[test]
+    fn what_the_project_lies_in_hides_nothing() {
+        for name in ["node_modules/shop", ".cache/shop", "a/__pycache__"] {
+            let place = Place::at(name);
+            place.write("node_modules/x/b.js");
+            place.write("site/a.py");
+            assert_eq!(place.until("site/a.py"), BTreeSet::from(["site/a.py".into()]), "{name}");
+        }
+    }
+
+    #[test]
+    fn after_lost_events_everything_is_looked_at() {
+        let above = tempfile::tempdir().unwrap();
+        let folder = above.path().join("shop");
+        fs_err::create_dir_all(folder.join("site/deep")).unwrap();
+        for path in ["manage.py", "site/deep/models.py", "site/deep/db.sqlite3"] {
+            fs_err::write(folder.join(path), "x").unwrap();
+        }
+        let (sender, events) = mpsc::channel();
+        let watch = Watch::with::<notify::NullWatcher>(&folder, sender.clone()).unwrap();
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || collect(watch, &events, move |changes| tell.send(changes).is_ok()));
+        // This one was not told.
+        fs_err::create_dir(folder.join("new")).unwrap();
+        fs_err::write(folder.join("new/views.py"), "x").unwrap();
+        let lost = notify::Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
+        sender.send(Ok(lost)).unwrap();
+        let changes = told.recv_timeout(SOON).unwrap();
+        let paths = ["manage.py", "new/views.py", "site/deep/models.py"].map(|path| folder.join(path));
+        assert_eq!(changes.paths, BTreeSet::from(paths));
     }
 }

@@ -20,7 +20,10 @@ pub(crate) fn run(program: &str) -> Result<i32, Report> {
     let attached = attach(&environment, program, rows, columns).map_err(|error| refused(&error))?;
     let failed =
         |error: std::io::Error| Report::new(Kind::Host, "the connection broke").line(error.to_string());
-    anstream::eprintln!("Connected with {program}; Ctrl-] ends the connection and leaves it running");
+    anstream::eprintln!("Connected with {program}. To leave it running: Ctrl-]");
+    anstream::eprintln!(
+        "Ctrl-C goes to {program} like every other key: it may end of it, and is started again then"
+    );
     let stdin = std::io::stdin();
     // Not a terminal: a script that types.
     let raw = RawTerminal::new(stdin.as_fd()).ok();

@@ -1,18 +1,15 @@
 //! `djship manage` and `djship shell`: a command in a container like the development server's.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use djship_django::develop::{Options, Session, Until};
-use djship_django::supervisor::{Environment, Supervisor};
 use djship_engine::{Container, Stdio, Streams};
 
+use super::alone::{self, Found, Place};
+use super::detach::Role;
 use crate::args::Cli;
-use crate::env;
-use crate::errors::{self, Kind, Report};
+use crate::errors::{self, Report};
 use crate::host::Workshop;
-use crate::ui::{Console, Stream};
+use crate::ui::Console;
 
 /// What `djship shell` opens.
 const SHELL: &str = "/bin/bash";
@@ -31,49 +28,16 @@ pub(crate) fn shell(cli: &Cli, console: &Console) -> Result<i32, Report> {
 /// Runs a command in the environment; when nothing runs, its services run for as long.
 fn run(cli: &Cli, argv: Vec<String>, console: &Console) -> Result<i32, Report> {
     let environment = super::environment(Path::new("."))?;
-    let workshop = Workshop::open(cli, Some(environment.project()), false)?;
-    if environment.is_running().map_err(|error| errors::environment(&error))? {
-        let (_, access) = super::running(&environment)?;
-        return run_in(&workshop, access.one_off, argv);
+    if Role::Services.is_own() {
+        return alone::hold(cli, &environment, console);
     }
-    alone(&workshop, &environment, console, |container| run_in(&workshop, container, argv))
-}
-
-/// Brings up the services for one command, and ends them with it.
-pub(super) fn alone(
-    workshop: &Workshop,
-    environment: &Environment,
-    console: &Console,
-    command: impl FnOnce(Container) -> Result<i32, Report>,
-) -> Result<i32, Report> {
-    let claim = environment.claim().map_err(|error| {
-        Report::new(Kind::User, error.to_string()).causes(&error).hint("Try again in a moment")
-    })?;
-    let given_up = Arc::new(AtomicBool::new(false));
-    // Only what is worth a wait is said: this command's own output is what counts.
-    console.be_calm();
-    let tools = workshop.tools_until(console, &given_up);
-    let supervisor = Supervisor::new(&claim, Arc::new(Stream::new(false)), None, Arc::clone(&given_up));
-    let mut supervisor = supervisor.map_err(|error| {
-        Report::new(Kind::Host, "cannot listen for other commands").line(error.to_string())
-    })?;
-    let options = Options {
-        folder: environment.project().to_owned(),
-        home: env::home(rustix::process::geteuid().is_root()),
-        port: None,
-        exported: env::exported(),
-        until: Until::Services,
+    let workshop = Workshop::open(cli, Some(environment.project()), false)?;
+    let place = match Place::find(&environment, console)? {
+        Found::Place(place) => place,
+        Found::Failed(code) => return Ok(code),
     };
-    let mut session = Session::new(&tools, &claim, options);
-    let code = match session.bring_up(&mut supervisor) {
-        Ok(()) => match session.one_off() {
-            Some(container) => command(container),
-            None => Ok(0),
-        },
-        Err(error) => Err(errors::up(&error)),
-    };
-    console.end();
-    supervisor.stop_all();
+    let code = run_in(&workshop, place.access.one_off.clone(), argv);
+    place.leave(console);
     code
 }
 

@@ -1,5 +1,6 @@
 //! The development environment: `up`, and the commands that work in it.
 
+mod alone;
 pub(crate) mod attach;
 pub(crate) mod db;
 mod detach;
@@ -14,7 +15,7 @@ use std::path::Path;
 
 use djship_django::develop::Access;
 use djship_django::project::Project;
-use djship_django::supervisor::{Environment, Environments, State};
+use djship_django::supervisor::{ClaimError, Environment, Environments, State};
 use djship_engine::{ExitStatus, Running};
 
 use crate::env;
@@ -73,6 +74,39 @@ pub(crate) fn not_running(environment: &Environment) -> Report {
         format!("no development environment runs for `{}`", environment.project().display()),
     )
     .hint("Start it: djship up")
+}
+
+/// Why an environment cannot be taken.
+pub(crate) fn refused(environment: &Environment, error: &ClaimError) -> Report {
+    match error {
+        ClaimError::Running { .. } => match environment.running() {
+            Ok(Some(state)) => runs_already(&state),
+            _ => Report::new(Kind::User, error.to_string()).hint("Try again in a moment"),
+        },
+        ClaimError::Left { .. } => Report::new(Kind::Host, error.to_string())
+            .hint("It ends by itself; if it does not within a minute, end that process"),
+        ClaimError::Environment(error) => errors::environment(error),
+    }
+}
+
+/// Somebody else has the environment.
+pub(crate) fn runs_already(state: &State) -> Report {
+    let pid = state.process.pid;
+    if state.for_commands {
+        return Report::new(
+            Kind::User,
+            "`djship manage` or `djship shell` uses the services of this environment",
+        )
+        .hint("End that command first; or end its services, and with them what it does: djship down");
+    }
+    let url = state.url.as_ref().map_or_else(String::new, |url| format!(": {url}"));
+    Report::new(Kind::User, format!("the environment runs already, as process {pid}{url}"))
+        .hint("See what it does: djship logs -f, djship status")
+        .hint("Stop it: djship down")
+}
+
+pub(crate) fn cannot_listen(error: &std::io::Error) -> Report {
+    Report::new(Kind::Host, "cannot listen for other commands").line(error.to_string())
 }
 
 /// Whether this command has a terminal to lend.

@@ -1,9 +1,12 @@
 //! `djship status`.
 
-use djship_django::supervisor::{Phase, ProgramCondition, ProgramState, State};
+use djship_django::supervisor::{Phase, ProgramCondition, ProgramState, State, without_controls};
 
 use crate::args::StatusArgs;
 use crate::errors::{self, Report};
+
+/// How many of the last lines of a program that does not serve are shown.
+const SHOWN_LINES: usize = 12;
 
 pub(crate) fn run(args: &StatusArgs) -> Result<i32, Report> {
     let environment = super::environment(&args.path)?;
@@ -26,9 +29,10 @@ pub(crate) fn run(args: &StatusArgs) -> Result<i32, Report> {
 
 fn document(state: &State) -> serde_json::Value {
     let program = |program: &ProgramState| {
+        let output: Vec<_> = program.output.iter().map(|line| without_controls(line)).collect();
         serde_json::json!({
             "name": program.name, "role": program.role, "condition": program.condition,
-            "restarts": program.restarts, "debugging": program.debugging,
+            "restarts": program.restarts, "debugging": program.debugging, "output": output,
             "pid": program.container.as_ref().map(|container| container.pid),
         })
     };
@@ -36,6 +40,7 @@ fn document(state: &State) -> serde_json::Value {
         "version": 1,
         "running": true,
         "phase": state.phase,
+        "for_commands": state.for_commands,
         "project": state.project,
         "started_at": state.started_at,
         "pid": state.process.pid,
@@ -53,6 +58,7 @@ fn show(state: &State) {
     let bold = anstyle::Style::new().bold();
     let phase = match state.phase {
         Phase::Starting => "starting",
+        Phase::Running if state.for_commands => "only services, until the commands that use them end",
         Phase::Running => "running",
         Phase::Stopping => "stopping",
     };
@@ -74,10 +80,16 @@ fn show(state: &State) {
             String::new()
         };
         anstream::println!(
-            "  {:width$}  {:8}{what}{restarts}{debugging}",
+            "  {:width$}  {:11}{what}{restarts}{debugging}",
             program.name,
             condition(program.condition)
         );
+        if !program.output.is_empty() {
+            for line in program.output.iter().skip(program.output.len().saturating_sub(SHOWN_LINES)) {
+                anstream::println!("  {:width$}  | {line}", "");
+            }
+            anstream::println!("  {:width$}  All of it: djship logs {}", "", program.name);
+        }
     }
     if let Some(interpreter) = state.facts.get("interpreter").and_then(serde_json::Value::as_str) {
         let python = state.facts.get("python").and_then(serde_json::Value::as_str).unwrap_or_default();
@@ -89,6 +101,7 @@ fn condition(condition: ProgramCondition) -> &'static str {
     match condition {
         ProgramCondition::Starting => "starting",
         ProgramCondition::Ready => "ready",
+        ProgramCondition::NotServing => "not serving",
         ProgramCondition::Waiting => "ended",
         ProgramCondition::Stopping => "stopping",
         ProgramCondition::Stopped => "stopped",

@@ -5,12 +5,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use djship_django::develop::{Options, Session, Until, UpError};
-use djship_django::supervisor::{ClaimError, End, Supervisor};
+use djship_django::supervisor::{End, Supervisor};
 
-use super::detach;
+use super::detach::{self, Role};
 use crate::args::{Cli, UpArgs};
 use crate::env;
-use crate::errors::{self, Kind, Report};
+use crate::errors::{self, Report};
 use crate::host::Workshop;
 use crate::interrupt;
 use crate::ui::{Console, Stream, duration};
@@ -28,20 +28,18 @@ pub(crate) fn run(cli: &Cli, args: &UpArgs, console: &Console) -> Result<i32, Re
         Err(report) => fs_err::canonicalize(&args.path).map_err(|_| report)?,
     };
     let environment = super::environment(&folder)?;
-    if args.detach && !detach::is_background() {
+    if args.detach && !Role::Up.is_own() {
         return detach::start(&environment, console);
     }
-    detach::enter();
+    Role::Up.enter();
     let workshop = Workshop::open(cli, Some(&folder), args.refresh)?;
-    let claim = environment.claim().map_err(|error| refused(&error))?;
-    let stream = Arc::new(Stream::new(!detach::is_background()));
+    let claim = environment.claim().map_err(|error| super::refused(&environment, &error))?;
+    let stream = Arc::new(Stream::new(!Role::Up.is_own()));
     let (interrupts, given_up) =
         (interrupt::forward(console.has_services())?, Arc::new(AtomicBool::new(false)));
     let tools = workshop.tools_until(console, &given_up);
     let supervisor = Supervisor::new(&claim, stream, Some(interrupts), Arc::clone(&given_up));
-    let mut supervisor = supervisor.map_err(|error| {
-        Report::new(Kind::Host, "cannot listen for other commands").line(error.to_string())
-    })?;
+    let mut supervisor = supervisor.map_err(|error| super::cannot_listen(&error))?;
     if let Err(error) = supervisor.watch(&folder) {
         console.warn(&format!("changes in the project are not seen: {error}"));
     }
@@ -80,7 +78,7 @@ fn keep_up<'a>(
             return Ok(End::Interrupted);
         }
         let report = errors::up(&error);
-        if !error.is_mendable() || detach::is_background() {
+        if !error.is_mendable() || Role::Up.is_own() {
             return Err(report);
         }
         report.print();
@@ -107,20 +105,8 @@ fn announce(session: &Session<'_>, console: &Console, since: Instant) {
         console.line(&format!("{what}: {url}"));
     }
     if let Some(url) = session.url() {
-        let how =
-            if detach::is_background() { "djship down stops everything" } else { "Ctrl-C stops everything" };
+        let how = if Role::Up.is_own() { "djship down stops everything" } else { "Ctrl-C stops everything" };
         console.result(&format!("Serving on {url} ({how})"));
     }
     console.line(&format!("Ready after {}", duration(since.elapsed())));
-}
-
-fn refused(error: &ClaimError) -> Report {
-    match error {
-        ClaimError::Running { .. } => Report::new(Kind::User, error.to_string())
-            .hint("See what it does: djship logs -f, djship status")
-            .hint("Stop it: djship down"),
-        ClaimError::Left { .. } => Report::new(Kind::Host, error.to_string())
-            .hint("It ends by itself; if it does not within a minute, end that process"),
-        ClaimError::Environment(error) => errors::environment(error),
-    }
 }
