@@ -206,7 +206,8 @@ fn a_home_behind_a_link() -> Result<()> {
     let link = place.path().join("home");
     fs_err::os::unix::fs::symlink(sharing(&mirror)?.home(), &link)?;
     let djship = sharing(&mirror)?.home_at(&link);
-    let project = TempProject::copy_of(fixture("dev-sqlite"))?;
+    // A cache of another tool's, so that ours is in the home, too.
+    let project = TempProject::copy_of(fixture("dev-sqlite"))?.with(".cache/of-another-tool", "")?;
     let up = Background::start(&djship, project.path())?;
     ensure!(up.page("/")?.text().contains("diary"), "another page");
     Ok(())

@@ -281,21 +281,6 @@ fn sqlite_needs_no_server_and_exported_variables_win() -> Result<()> {
 
 #[test]
 #[ignore = "needs user namespaces and the network"]
-fn a_home_that_a_link_leads_to() -> Result<()> {
-    let mirror = DebianMirror::start()?;
-    let djship = sharing(&mirror)?;
-    let links = tempfile::tempdir()?;
-    let home = links.path().join("home");
-    fs_err::os::unix::fs::symlink(djship.home(), &home)?;
-    let djship = djship.home_at(home);
-    // A cache of another tool's, so that ours is in the home, too.
-    let project = TempProject::copy_of(fixture("dev-sqlite"))?.with(".cache/of-another-tool", "")?;
-    let up = starting(&djship, &project)?;
-    shows(&up, "/", "days: 0")
-}
-
-#[test]
-#[ignore = "needs user namespaces and the network"]
 fn a_service_by_configuration_serves_when_its_check_says_so_and_is_started_again() -> Result<()> {
     let mirror = DebianMirror::start()?;
     let djship = sharing(&mirror)?;
