@@ -11,6 +11,7 @@ use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use djship_django::base::Roots;
@@ -124,7 +125,7 @@ fn run(wish: &Wish) -> Result<(), Failure> {
         "volume": server.volume(),
         "pid": std::process::id(),
     }))?;
-    Supervised { tools: &tools, server, running: None, lines: Arc::default() }.obey()
+    Supervised { tools: &tools, server, running: None, lines: Arc::default(), readers: Vec::new() }.obey()
 }
 
 fn say(value: &Value) -> Result<(), Failure> {
@@ -139,6 +140,8 @@ struct Supervised<'a> {
     running: Option<Running>,
     /// The last lines that it wrote.
     lines: Arc<Mutex<Vec<String>>>,
+    /// Who reads them: until the last program that holds the other end has ended.
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Supervised<'_> {
@@ -148,14 +151,14 @@ impl Supervised<'_> {
         let mut running = self.server.start()?;
         for stream in [running.take_stdout(), running.take_stderr()].into_iter().flatten() {
             let lines = Arc::clone(&self.lines);
-            std::thread::spawn(move || keep(stream, &lines));
+            self.readers.push(std::thread::spawn(move || keep(stream, &lines)));
         }
         loop {
             if self.server.is_ready(&running)? {
                 break;
             }
             if let Some(status) = running.wait_for(Duration::from_millis(20))? {
-                return Ok(json!({"ended": status.code(), "lines": self.said()}));
+                return Ok(json!({"ended": status.code(), "lines": self.said_to_the_end()}));
             }
             if since.elapsed() > self.server.patience() {
                 return Ok(json!({"silent": true, "lines": self.said()}));
@@ -176,7 +179,18 @@ impl Supervised<'_> {
         let since = Instant::now();
         running.signal(ending.signal)?;
         let status = running.wait_for(ending.grace)?.map(djship_engine::ExitStatus::code);
-        Ok(json!({"stopped": status, "after": since.elapsed().as_millis(), "lines": self.said()}))
+        let after = since.elapsed().as_millis();
+        let lines = if status.is_some() { self.said_to_the_end() } else { self.said() };
+        Ok(json!({"stopped": status, "after": after, "lines": lines}))
+    }
+
+    /// What it said, when it has ended.
+    fn said_to_the_end(&mut self) -> Vec<String> {
+        for reader in self.readers.drain(..) {
+            // One that broke off has read what it could.
+            let _ = reader.join();
+        }
+        self.said()
     }
 
     fn said(&self) -> Vec<String> {
