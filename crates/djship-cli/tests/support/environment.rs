@@ -184,6 +184,9 @@ impl<'a> Background<'a> {
         let output = djship.run(["up", "-d", folder])?.success()?;
         background.port = port(&output.stderr).with_context(|| output.to_string())?;
         ensure!(output.stdout.trim() == format!("http://localhost:{}", background.port), "{output}");
+        let roots: Vec<_> = output.stderr.lines().filter(|line| line.ends_with("in the store")).collect();
+        let different: std::collections::BTreeSet<_> = roots.iter().collect();
+        ensure!(different.len() == roots.len(), "said twice: {output}");
         background.said = output.stderr;
         Ok(background)
     }

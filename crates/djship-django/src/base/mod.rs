@@ -7,7 +7,8 @@ mod services;
 pub use error::BaseError;
 pub use services::ServiceRoot;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use djship_deb::Trim;
@@ -51,6 +52,8 @@ pub struct Roots<'a> {
     installer: OnceCell<Laid>,
     toolchain: OnceCell<Laid>,
     toolchain_packages: OnceCell<Vec<UnpackedPackage>>,
+    /// The roots that the developer was told of.
+    told: RefCell<BTreeSet<String>>,
     key: Digest,
 }
 
@@ -96,6 +99,7 @@ impl<'a> Roots<'a> {
             installer: OnceCell::new(),
             toolchain: OnceCell::new(),
             toolchain_packages: OnceCell::new(),
+            told: RefCell::default(),
             key: Digest::of(b""),
         };
         let mut set = sets::production(codename);

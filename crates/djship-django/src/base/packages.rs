@@ -93,7 +93,10 @@ impl Roots<'_> {
             (Laid::keep(self.tools.store, BUCKET, &key, &tree, |_| Ok(()))?, false)
         };
         let (packages, size) = (packages.len(), laid.tree.size());
-        self.tools.reporter.note(Note::Root { what, packages, size, reused });
+        // Who asks again for the same one is not told again.
+        if self.told.borrow_mut().insert(key.to_string()) {
+            self.tools.reporter.note(Note::Root { what, packages, size, reused });
+        }
         Ok(laid)
     }
 }
