@@ -5,11 +5,11 @@
 mod support;
 
 use std::net::TcpListener;
-use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use djship_testkit::mirror::DebianMirror;
 use djship_testkit::{Djship, Output, TempProject, need, needs};
+use support::developing::edit;
 use support::environment::{Background, Up, kept, nothing_is_left, page, port};
 use support::{SOON, await_some, fixture, polls, sharing};
 
@@ -25,12 +25,6 @@ fn refused(djship: &Djship, project: &TempProject, arguments: &[&str], words: &[
     ensure!(!report.contains("panicked"), "{output}");
     nothing_is_left(project.path(), &[]).with_context(|| output.to_string())?;
     Ok(output)
-}
-
-fn edit(file: &Path, from: &str, to: &str) -> Result<()> {
-    let text = fs_err::read_to_string(file)?;
-    ensure!(text.contains(from), "{} has no `{from}`", file.display());
-    Ok(fs_err::write(file, text.replacen(from, to, 1))?)
 }
 
 #[test]

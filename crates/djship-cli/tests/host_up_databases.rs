@@ -5,13 +5,13 @@
 mod support;
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
+use djship_testkit::TempProject;
 use djship_testkit::mirror::DebianMirror;
-use djship_testkit::{Djship, TempProject};
 use rustix::process::Signal;
-use support::environment::Background;
+use support::environment::{Background, kept};
 use support::{SOON, await_some, fixture, sharing};
 
 /// Settings of `fixtures/dev-hard-coded` with other databases; nothing else is asked for.
@@ -58,19 +58,6 @@ fn query(up: &Background<'_>, database: &str, statement: &str) -> Result<String>
     Ok(output.stdout.trim().to_owned())
 }
 
-/// A folder of the environment in the store: `environments/ID` or `volumes/ID`.
-fn of_environment(djship: &Djship, kind: &str, project: &Path) -> Result<PathBuf> {
-    let name = project.file_name().context("a name")?.to_string_lossy().into_owned();
-    let folder = djship.home().join(kind);
-    let mut found = fs_err::read_dir(&folder)?.filter_map(|entry| Some(entry.ok()?.path()));
-    let is_it = |path: &PathBuf| {
-        path.file_name().and_then(|found| found.to_str()).is_some_and(|found| {
-            found.rsplit_once('-').is_some_and(|(found, _)| found.eq_ignore_ascii_case(&name))
-        })
-    };
-    found.find(is_it).with_context(|| format!("{} has nothing of {name}", folder.display()))
-}
-
 #[test]
 #[ignore = "needs user namespaces and the network"]
 fn every_database_of_ours_is_migrated_and_nobody_elses() -> Result<()> {
@@ -90,7 +77,7 @@ fn every_database_of_ours_is_migrated_and_nobody_elses() -> Result<()> {
     let logs = up.within(&["logs"])?.success()?.stdout;
     ensure!(!logs.contains("permission denied"), "{logs}");
     // The settings have no password: the environment has one, which nobody else reads.
-    let file = of_environment(&djship, "environments", project.path())?.join("password");
+    let file = kept(&djship, "environments", project.path()).context("no state")?.join("password");
     ensure!(fs_err::metadata(&file)?.permissions().mode() & 0o777 == 0o600, "{}", file.display());
     let password = fs_err::read_to_string(&file)?;
     let url = up.status()?["services"][0]["url"].as_str().context("no URL")?.to_owned();
@@ -139,7 +126,7 @@ fn a_new_database_is_migrated_whatever_made_it_new() -> Result<()> {
     ensure!(up.page("/")?.text().contains("orders: 0"), "{}", up.page("/")?.text());
     up.down()?;
     // The whole volume removed behind our back.
-    fs_err::remove_dir_all(of_environment(&djship, "volumes", &folder)?)?;
+    fs_err::remove_dir_all(kept(&djship, "volumes", &folder).context("no volume")?)?;
     let up = Background::start(&djship, &folder)?;
     ensure!(up.page("/")?.text().contains("orders: 0"), "{}", up.page("/")?.text());
     Ok(())

@@ -9,17 +9,12 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use djship_testkit::mirror::DebianMirror;
 use djship_testkit::{Djship, TempProject};
+use support::developing::edit;
 use support::environment::{Background, Up, nothing_is_left, page, port, status, within};
 use support::{SOON, await_some, fixture, sharing};
 
 /// What is said when a change is refused.
 const GOES_ON: &str = "What runs goes on as it was";
-
-fn edit(file: &Path, from: &str, to: &str) -> Result<()> {
-    let text = fs_err::read_to_string(file)?;
-    ensure!(text.contains(from), "{} has no `{from}`", file.display());
-    Ok(fs_err::write(file, text.replacen(from, to, 1))?)
-}
 
 /// Programs that are ready.
 fn ready(djship: &Djship, project: &Path) -> Result<Vec<String>> {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// What is taken when no tag is given.
 const DEFAULT_TAG: &str = "latest";
 /// Docker's own spelling of "no registry", which its containerd store expects in archives. Nothing is fetched from it.
-const NO_REGISTRY: &str = "docker.io";
+pub(crate) const NO_REGISTRY: &str = "docker.io";
 
 /// The name of an image with its tag: `shop`, `shop:1.2`, `registry.example:5000/team/shop:1.2`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

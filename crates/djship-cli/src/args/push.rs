@@ -7,7 +7,7 @@ use clap::Args;
     override_usage = "djship push [OPTIONS] [IMAGE] DESTINATION",
     after_help = "Examples:\n  djship push shop registry.example/team/shop:1.4\n  \
                   djship build -t registry.example/team/shop:1.4 --push\n\n\
-                  Logins are those of `docker login` and `podman login`. A layer that the registry has is not sent again."
+                  Logins are those of `docker login` and `podman login`. A layer that the repository has is not sent again."
 )]
 pub(crate) struct PushArgs {
     /// The image in the store; may be left out if it is named like the destination

@@ -78,6 +78,9 @@ fn reference(report: Report, error: &ReferenceError) -> Report {
         ReferenceError::NoRegistry { text } => report
             .hint(format!("Name it: REGISTRY/{text}"))
             .hint(format!("{} may say where short names are: HOST[:PORT][/PATH]", env::REGISTRY)),
+        ReferenceError::NoHost { .. } => {
+            report.hint("Name the host that the registry's programming interface is on")
+        }
         ReferenceError::Default { .. } => report.hint(format!("Mend {}", env::REGISTRY)),
     }
 }

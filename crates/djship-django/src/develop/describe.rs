@@ -120,7 +120,7 @@ pub fn describe<'a>(tools: &'a Tools<'a>, wish: &Wish<'_>) -> Result<Description
     let offer = offer(&project, wish.address, &password);
     let facts = facts::ask(tools, &ground, &installed.key, &given, &offer)?;
     tools.reporter.note(Note::Development(&facts));
-    let mut env = given.environment(&facts, mentioned(&project.folder, given.exported.keys()));
+    let mut env = given.environment(&facts, mentioned(&project.folder, given.exported.keys())?);
     variables::add_password(&mut env, &facts.services, &password);
     if let Some(version) = &facts.python_version {
         // Docker's Python images have it, and projects that were developed in them read it.

@@ -4,30 +4,43 @@
 //! reaches the project when its code has the name as a string; a shell exports much else.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
-use rustix::fs::OFlags;
+use crate::project::{Folder, GitIgnore, ProjectError};
 
 /// More code than this is not looked through: bytes in one file, and files.
 const MOST_BYTES: u64 = 1 << 20;
 const MOST_FILES: usize = 20_000;
 
 /// Those of `names` that a Python file of the project has between quotes. What git ignores is not the project's code.
-pub(super) fn mentioned<'n>(project: &Path, names: impl Iterator<Item = &'n String>) -> BTreeSet<String> {
+pub(super) fn mentioned<'n>(
+    project: &Path,
+    names: impl Iterator<Item = &'n String>,
+) -> Result<BTreeSet<String>, ProjectError> {
     let mut missing: Vec<&String> = names.collect();
     let mut found = BTreeSet::new();
+    let Some(folder) = Folder::open(project)?.map(Arc::new) else { return Ok(found) };
+    let git = Arc::new(GitIgnore::new(Arc::clone(&folder)));
+    let rules = Arc::clone(&git);
     let mut walk = ignore::WalkBuilder::new(project);
-    walk.ignore(false).git_global(false).require_git(false).follow_links(false);
-    walk.filter_entry(|entry| entry.depth() == 0 || !is_foreign(entry.path()));
+    walk.standard_filters(false).follow_links(false);
+    walk.filter_entry(move |entry| {
+        let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        let passed = || is_hidden || is_foreign(entry.path()) || rules.ignores(entry.path(), is_folder);
+        entry.depth() == 0 || !passed()
+    });
     let is_python = |path: &Path| path.extension().is_some_and(|extension| extension == "py");
     let entries = walk.build().filter_map(Result::ok).filter(|entry| is_python(entry.path()));
     for entry in entries.take(MOST_FILES) {
         if missing.is_empty() {
             break;
         }
-        let Some(code) = read(entry.path()) else { continue };
+        let relative = entry.path().strip_prefix(project).ok().and_then(Path::to_str);
+        // A pipe or a link out of it is no code of the project's, whatever it is called.
+        let code = relative.and_then(|relative| folder.read(relative, MOST_BYTES).ok().flatten());
+        let Some(code) = code else { continue };
         missing.retain(|name| {
             let is_there = has(&code, name);
             if is_there {
@@ -36,23 +49,13 @@ pub(super) fn mentioned<'n>(project: &Path, names: impl Iterator<Item = &'n Stri
             !is_there
         });
     }
-    found
+    git.finish()?;
+    Ok(found)
 }
 
 /// Folders in which other people's code is.
 fn is_foreign(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == "node_modules") || path.join("pyvenv.cfg").exists()
-}
-
-/// A file, if it is one: somebody else may have put a pipe or a link in its place.
-fn read(path: &Path) -> Option<Vec<u8>> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
-    let metadata =
-        file.metadata().ok().filter(|metadata| metadata.is_file() && metadata.len() <= MOST_BYTES)?;
-    let mut code = Vec::with_capacity(usize::try_from(metadata.len()).ok()?);
-    file.take(MOST_BYTES).read_to_end(&mut code).ok()?;
-    Some(code)
 }
 
 fn has(code: &[u8], name: &str) -> bool {
@@ -81,6 +84,8 @@ mod tests {
         write("env/pyvenv.cfg", "");
         write("env/lib/z.py", "'VENV'");
         write("notes.txt", "'NOTED'");
+        write("secret/made.py", "'IGNORED'");
+        write(".gitignore", "secret/\n");
         rustix::fs::mknodat(
             rustix::fs::CWD,
             folder.path().join("pipe.py"),
@@ -89,9 +94,17 @@ mod tests {
             0,
         )
         .unwrap();
-        let names = ["MAP_KEY", "SPOKEN", "OTHER_KEY", "OTHER_KEY_2", "BOWER", "VENV", "NOTED", ""]
-            .map(str::to_owned);
-        let found = mentioned(folder.path(), names.iter());
+        let names =
+            ["MAP_KEY", "SPOKEN", "OTHER_KEY", "OTHER_KEY_2", "BOWER", "VENV", "NOTED", "IGNORED", ""]
+                .map(str::to_owned);
+        let found = mentioned(&fs_err::canonicalize(folder.path()).unwrap(), names.iter()).unwrap();
         assert_eq!(found.into_iter().collect::<Vec<_>>(), ["MAP_KEY", "OTHER_KEY_2"]);
+
+        // What an ignore file that is none would say is not known.
+        let ignore = folder.path().join("shop/.gitignore");
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, &ignore, kind, mode, 0).unwrap();
+        let error = mentioned(&fs_err::canonicalize(folder.path()).unwrap(), names.iter()).unwrap_err();
+        assert!(error.to_string().contains("named pipe"), "{error}");
     }
 }

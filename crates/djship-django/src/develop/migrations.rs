@@ -7,6 +7,7 @@ use djship_engine::Container;
 use super::databases::{DEFAULT, OfSettings};
 use crate::child::{self, ChildError};
 use crate::laid::Key;
+use crate::project::Folder;
 use crate::tools::Tools;
 use djship_store::atomic;
 
@@ -122,26 +123,43 @@ fn state(project: &Path, ours: &[&OfSettings], environment: &str) -> String {
         .filter_entry(|entry| !crate::reads::is_passing(entry.file_name()))
         .sort_by_file_name(Ord::cmp)
         .build();
+    let folder = Folder::open(project).ok().flatten();
     for entry in walk.flatten() {
         let path = entry.path();
         let in_migrations = path.parent().and_then(Path::file_name).is_some_and(|name| name == "migrations");
         if in_migrations && path.extension().is_some_and(|extension| extension == "py") {
-            key = key.part(path.as_os_str().as_encoded_bytes()).part(text(path));
+            key = key.part(path.as_os_str().as_encoded_bytes()).part(text(folder.as_ref(), project, path));
         }
     }
     key.digest().hex()
 }
 
-fn text(path: &Path) -> Vec<u8> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    let _ = fs_err::File::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes));
-    bytes
+/// The text of a migration; nothing for what is none, such as a pipe, and what Django's own reading says of that is shown.
+fn text(folder: Option<&Folder>, project: &Path, path: &Path) -> Vec<u8> {
+    let relative = path.strip_prefix(project).ok().and_then(Path::to_str);
+    let read = |(folder, relative): (&Folder, &str)| folder.read(relative, LARGEST).ok().flatten();
+    folder.zip(relative).and_then(read).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pipe_among_the_migrations_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let project = fs_err::canonicalize(dir.path()).unwrap();
+        let migrations = project.join("polls/migrations");
+        fs_err::create_dir_all(&migrations).unwrap();
+        fs_err::write(migrations.join("0001.py"), "one").unwrap();
+        let before = state(&project, &[], "x");
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, migrations.join("0002.py"), kind, mode, 0).unwrap();
+        let with_pipe = state(&project, &[], "x");
+        fs_err::write(migrations.join("0001.py"), "two").unwrap();
+        let changed = state(&project, &[], "x");
+        assert!(before != with_pipe && with_pipe != changed);
+    }
 
     #[test]
     fn the_failing_migration_is_named() {

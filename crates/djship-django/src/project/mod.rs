@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use djship_store::TreePath;
 
 pub(crate) use folder::Folder;
+pub(crate) use selection::GitIgnore;
 
 /// Files that are read for a plan are at most this long.
 const MAX_PLAN_FILE: u64 = 4 << 20;

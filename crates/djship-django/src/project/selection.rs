@@ -13,7 +13,7 @@ use djship_store::{TreePath, tree::TreePathError};
 
 use super::{Folder, ProjectError};
 use docker_ignore::DockerIgnore;
-use git_ignore::GitIgnore;
+pub(crate) use git_ignore::GitIgnore;
 
 /// The longest file that is searched for a private key, in bytes: keys are small.
 const MAX_KEY_FILE: u64 = 64 << 10;

@@ -1,4 +1,5 @@
-//! Replacing a database by what a file holds, so that it is the old or the new one whatever happens.
+//! Replacing a database by what a file holds, so that it is the old or the new one whatever happens; with MariaDB, where
+//! nothing takes the place of a database at once, after the file was tried.
 
 use std::collections::BTreeMap;
 
@@ -52,8 +53,8 @@ pub(super) struct Plan {
 }
 
 pub(super) struct PlannedStep {
-    client: Client,
-    input: Input,
+    pub(super) client: Client,
+    pub(super) input: Input,
     harmless: bool,
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use djship_store::Digest;
 
-use crate::name::{ImageName, NameError, NameFault, is_host, is_part};
+use crate::name::{ImageName, NO_REGISTRY, NameError, NameFault, is_host, is_part};
 
 /// Where an image is: a registry, a repository in it, and a tag or a digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,14 @@ pub enum ReferenceError {
         /// The name as it was given.
         text: String,
     },
+    /// Docker's word for its own registry, which is not the host that answers for it.
+    #[error(
+        "cannot use `{text}`: `{NO_REGISTRY}` is a word of Docker's for no registry in particular, and no host"
+    )]
+    NoHost {
+        /// The name as it was given.
+        text: String,
+    },
     /// The registry of short names is not one.
     #[error("cannot use `{text}` as the registry of short names: write HOST, HOST:PORT or HOST/PATH")]
     Default {
@@ -49,6 +57,9 @@ impl Reference {
             }
             None => (text, None),
         };
+        if name.strip_prefix(NO_REGISTRY).is_some_and(|rest| rest.starts_with('/')) {
+            return Err(ReferenceError::NoHost { text: shortened() });
+        }
         let has_tag = name.rsplit('/').next().is_some_and(|last| last.contains(':'));
         let name: ImageName = name.parse()?;
         let tag = (digest.is_none() || has_tag).then(|| name.tag().to_owned());
@@ -121,6 +132,14 @@ mod tests {
     use super::*;
 
     const HEX: &str = "00a7dc5a0cc388586b8665846e7d8ae94a6dd096f2aa1aa3b4aab4ac484f998a";
+
+    #[test]
+    fn a_word_of_dockers_is_no_host() {
+        for default in [None, Some("reg.test")] {
+            let error = Reference::parse("docker.io/me/shop:1", default).unwrap_err();
+            assert!(matches!(error, ReferenceError::NoHost { .. }), "{error}");
+        }
+    }
 
     #[test]
     fn names_are_read_and_written() {

@@ -6,7 +6,7 @@
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use djship_django::develop::{Access, Options, Session, Until};
 use djship_django::supervisor::{ClaimError, ControlError, Environment, Lease, Phase, State, Supervisor};
@@ -23,6 +23,8 @@ use crate::ui::{Console, Stream};
 const TAKEN: i32 = 75;
 /// How long everything may take to end: a database a minute, what uses it its own time before.
 const ENDING: Duration = Duration::from_mins(2);
+/// How long a process that has the environment may take until it listens.
+const LISTENING: Duration = Duration::from_secs(10);
 /// How often it is tried again when others come and go in the same moment.
 const ATTEMPTS: usize = 20;
 
@@ -76,9 +78,15 @@ fn join(environment: &Environment, state: &State, console: &Console) -> Result<O
             await_end(environment, console);
             return Ok(None);
         }
-        // In the moment before it listens, and after.
+        // In the moment before it listens, and after: it is one attempt as long as it is the same process.
         Err(_) if state.for_commands => {
-            std::thread::sleep(PAUSE);
+            let since = Instant::now();
+            while since.elapsed() < LISTENING
+                && is_still(environment, state)
+                && Lease::of(environment).is_err()
+            {
+                std::thread::sleep(PAUSE);
+            }
             return Ok(None);
         }
         // It is there by itself.
@@ -96,6 +104,10 @@ fn join(environment: &Environment, state: &State, console: &Console) -> Result<O
         std::thread::sleep(PAUSE);
     }
     Ok(None)
+}
+
+fn is_still(environment: &Environment, state: &State) -> bool {
+    environment.running().is_ok_and(|now| now.is_some_and(|now| now.process == state.process))
 }
 
 /// Waits for the end of what is ending, and says so when that takes a while.
@@ -119,7 +131,10 @@ fn bring_up(environment: &Environment) -> Result<Option<Found>, Report> {
         }
         background.show();
         match ended {
-            Some(0) => return Err(Report::new(Kind::User, "the services were stopped while they started")),
+            Some(0) => {
+                return Err(Report::new(Kind::User, "the services were stopped while they started")
+                    .hint("Run the command again"));
+            }
             Some(code) => return Ok(Some(Found::Failed(code))),
             None => {}
         }

@@ -15,7 +15,7 @@ use crate::project::{Folder, ProjectError};
 const LONGEST: u64 = 4 << 20;
 
 /// The rules for one project, read when they are needed.
-pub(super) struct GitIgnore {
+pub(crate) struct GitIgnore {
     project: Arc<Folder>,
     state: Mutex<State>,
 }
@@ -35,12 +35,12 @@ struct Rules {
 }
 
 impl GitIgnore {
-    pub(super) fn new(project: Arc<Folder>) -> Self {
+    pub(crate) fn new(project: Arc<Folder>) -> Self {
         Self { project, state: Mutex::default() }
     }
 
     /// Whether git ignores what is at `path`, absolute, in a folder that it does not ignore.
-    pub(super) fn ignores(&self, path: &Path, is_folder: bool) -> bool {
+    pub(crate) fn ignores(&self, path: &Path, is_folder: bool) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let rules: Vec<_> = path.ancestors().skip(1).map(|folder| self.rules(&mut state, folder)).collect();
         // The nearest file that has something to say decides; all exclude files come after that.
@@ -50,7 +50,7 @@ impl GitIgnore {
     }
 
     /// Fails if a file could not be read: what it would have said is not known.
-    pub(super) fn finish(&self) -> Result<(), ProjectError> {
+    pub(crate) fn finish(&self) -> Result<(), ProjectError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.failed.take().map_or(Ok(()), Err)
     }

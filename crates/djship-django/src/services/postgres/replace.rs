@@ -98,6 +98,7 @@ fn swap(user: &str, database: &str, elsewhere: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::replacement::Input;
 
     #[test]
     fn names_stay_in_their_quotes() {
@@ -109,8 +110,15 @@ mod tests {
 
     #[test]
     fn nobody_is_in_the_database_that_is_renamed() {
-        assert!(swap("shop", "postgres", "template1").contains("\\connect template1\n"));
-        let plan = replacement("shop", "postgres", Form::Own);
-        assert_eq!(plan.steps.len(), 3);
+        for (database, elsewhere) in [("postgres", "template1"), ("shop", "postgres")] {
+            let plan = replacement("shop", database, Form::Own);
+            let renaming = plan.steps.last().unwrap();
+            assert_eq!(
+                renaming.client.env.iter().find(|(name, _)| name == "PGDATABASE").unwrap().1,
+                elsewhere
+            );
+            let Input::Text(text) = &renaming.input else { panic!("no statements") };
+            assert!(text.contains(&format!("\\connect {elsewhere}\n")), "{text}");
+        }
     }
 }

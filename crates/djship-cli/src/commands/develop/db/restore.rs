@@ -32,14 +32,17 @@ impl Source {
             Report::new(Kind::User, error.to_string()).hint("Give a file that `djship db dump` wrote")
         })?;
         let unread = |error: std::io::Error| {
-            Report::new(Kind::User, format!("cannot read `{}`", path.display())).line(error.to_string())
+            Report::new(Kind::User, format!("cannot read `{}`", path.display()))
+                .line(error.to_string())
+                .hint("Give a file that `djship db dump` wrote")
         };
         let mut start = Vec::new();
         std::io::Read::by_ref(&mut file).take(PGDMP.len() as u64).read_to_end(&mut start).map_err(unread)?;
         file.rewind().map_err(unread)?;
         let own = database.is_postgres() && start == PGDMP;
         if start.is_empty() {
-            return Err(Report::new(Kind::User, format!("cannot restore `{}`: it is empty", path.display())));
+            return Err(Report::new(Kind::User, format!("cannot restore `{}`: it is empty", path.display()))
+                .hint("Give a file that `djship db dump` wrote"));
         }
         if !own {
             let elsewhere = leads_elsewhere(BufReader::new(&mut file), database.is_postgres());
@@ -122,10 +125,22 @@ pub(super) fn restore(workshop: &Workshop, database: &Database<'_>, source: &Sou
         code?;
         let report =
             Report::new(Kind::User, format!("cannot restore `{}`", source.path.display())).line(state);
-        return Err(if source.own {
+        let report = if source.own {
+            report.hint("If the file is damaged or not whole, give another one that `djship db dump` wrote")
+        } else if database.is_postgres() {
+            report.hint("A role that is missing here is left out by: pg_dump --no-owner --no-acl")
+        } else {
+            report
+        };
+        return Err(if step.harmless {
             report
         } else {
-            report.hint("A role that is missing here is left out by: pg_dump --no-owner --no-acl")
+            report
+                .hint(format!(
+                    "Mend what is said above, then once more: djship db restore {}",
+                    source.path.display()
+                ))
+                .hint("Or begin with an empty one: djship manage migrate")
         });
     }
     Ok(0)
