@@ -1,11 +1,13 @@
 //! The command line.
 
+mod docker;
 mod push;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use docker::{ContextArgs, EjectArgs, Tool};
 pub(crate) use push::PushArgs;
 
 /// Develop a Django project, and ship it as a clean image, with nothing but this program.
@@ -75,6 +77,10 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Build the production image of a project
     Build(BuildArgs),
+    /// Build, and write the image as what `docker build` makes it from
+    Context(ContextArgs),
+    /// Write plain files for Docker and Compose, to go on without djship
+    Eject(EjectArgs),
     /// Run a production image, as Docker would
     Run(RunArgs),
     /// Push an image to a registry
@@ -223,6 +229,7 @@ pub(crate) struct PlanArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  djship build\n  djship build shop -t shop:1.4\n  \
+                        djship build . --load docker          then: docker run ... shop\n  \
                         djship build . -o archive:shop.tar    then: docker load -i shop.tar\n  \
                         djship build . -o layout:shop.oci     then: skopeo copy oci:shop.oci docker://...")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -235,13 +242,16 @@ pub(crate) struct BuildArgs {
     #[arg(short, long, value_name = "NAME[:TAG]")]
     pub(crate) tag: Option<String>,
 
-    /// Also write the image: `layout:DIR` (OCI layout) or `archive:FILE` (for docker load)
+    /// Also write the image: `layout:DIR` (OCI layout), `archive:FILE` (for docker load) or `context:FILE` (for docker build)
     #[arg(short, long, value_name = "KIND:PATH")]
     pub(crate) output: Vec<String>,
 
     /// Also push the image; its name says where to: `-t REGISTRY/NAME:TAG`
     #[arg(long)]
     pub(crate) push: bool,
+    /// Also load the image into the local Docker or Podman
+    #[arg(long, value_name = "TOOL")]
+    pub(crate) load: Vec<Tool>,
 
     /// Skip `manage.py check` and the import check of the finished image
     #[arg(long)]
@@ -333,6 +343,8 @@ impl Cli {
         self.verbose
             || match &self.command {
                 Command::Build(args) => args.verbose,
+                Command::Context(args) => args.verbose,
+                Command::Eject(args) => args.verbose,
                 Command::Run(args) => args.verbose,
                 Command::Up(args) => args.verbose,
                 _ => false,

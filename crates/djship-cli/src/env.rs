@@ -115,3 +115,9 @@ pub(crate) fn registry_logins() -> Vec<PathBuf> {
     ];
     docker.into_iter().chain(podman.into_iter().flatten()).collect()
 }
+
+/// The program of that name on PATH.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    let path = get("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}

@@ -53,6 +53,8 @@ fn run(cli: &Cli) -> i32 {
     let result = match &cli.command {
         Command::Plan(args) => commands::plan::run(args),
         Command::Build(args) => commands::build::run(cli, args, &console),
+        Command::Context(args) => commands::context::run(cli, args, &console),
+        Command::Eject(args) => commands::eject::run(cli, args, &console),
         Command::Run(args) => commands::run::run(cli, args, &console),
         Command::Push(args) => commands::push::run(cli, args, &console),
         Command::Images => commands::images::run(cli),

@@ -10,6 +10,7 @@ mod bytecode;
 mod child;
 pub mod context;
 pub mod develop;
+pub mod eject;
 pub mod facts;
 pub mod ground;
 mod hosts;

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use djship_store::temp::TempFile;
-use djship_store::{Digest, Store, atomic};
+use djship_store::{Digest, Store};
 
 use crate::compress::Compression;
 use crate::image::{Image, to_json};
 use crate::layer::LayerError;
 use crate::layout::LAYOUT;
 use crate::name::ImageName;
+use crate::replace::{Unwritten, replace_file};
 use crate::tar::{END, padding, plain_header};
 
 /// An archive that cannot be written.
@@ -61,24 +61,15 @@ pub fn write_archive(
     store: &Store,
 ) -> Result<(), ArchiveError> {
     let failed = |source| ArchiveError::Io { file: file.to_owned(), source };
-    if file.symlink_metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_symlink()) {
-        return Err(ArchiveError::NotAFile { file: file.to_owned() });
-    }
-    let target =
-        if file.exists() { fs_err::canonicalize(file) } else { std::path::absolute(file) }.map_err(failed)?;
-    let folder = target.parent().unwrap_or(&target);
-    fs_err::create_dir_all(folder).map_err(failed)?;
-    let work = TempFile::beside(&target).map_err(failed)?;
-    let mut writer = io::BufWriter::with_capacity(128 * 1024, work.file());
-    stream_archive(image, names, compression, store, &mut writer).map_err(|error| match error {
-        StreamError::Io(source) => failed(source),
-        StreamError::Layer(source) => ArchiveError::Layer { file: file.to_owned(), source },
-    })?;
-    writer.flush().map_err(failed)?;
-    drop(writer);
-    work.file().sync_all().map_err(failed)?;
-    work.rename_to(&target).map_err(failed)?;
-    atomic::sync_folder(folder).map_err(failed)
+    replace_file(file, |writer| stream_archive(image, names, compression, store, writer)).map_err(|error| {
+        match error {
+            Unwritten::NotAFile => ArchiveError::NotAFile { file: file.to_owned() },
+            Unwritten::Io(source) | Unwritten::Content(StreamError::Io(source)) => failed(source),
+            Unwritten::Content(StreamError::Layer(source)) => {
+                ArchiveError::Layer { file: file.to_owned(), source }
+            }
+        }
+    })
 }
 
 /// An archive that cannot be streamed.
@@ -100,13 +91,26 @@ pub fn stream_archive(
     store: &Store,
     to: &mut dyn Write,
 ) -> Result<(), StreamError> {
+    stream_archive_above(0, image, names, compression, store, to)
+}
+
+/// The same without the lowest `there` layers, which are named and not sent: `docker load` takes that when it has an image
+/// that begins with them. `podman load` and everything that reads the archive as an OCI layout does not.
+pub fn stream_archive_above(
+    there: usize,
+    image: &Image,
+    names: &[ImageName],
+    compression: Compression,
+    store: &Store,
+    to: &mut dyn Write,
+) -> Result<(), StreamError> {
     let bundle = image.bundle(compression, store)?;
     let blob_name = |digest: &Digest| format!("blobs/sha256/{}", digest.hex());
     to.write_all(&plain_header("blobs", 0, true))?;
     to.write_all(&plain_header("blobs/sha256", 0, true))?;
     // Two layers of the same content are one blob.
     let mut written = BTreeSet::new();
-    for blob in &bundle.layers {
+    for blob in bundle.layers.iter().skip(there) {
         let descriptor = &blob.descriptor;
         if written.insert(descriptor.digest) {
             to.write_all(&plain_header(&blob_name(&descriptor.digest), descriptor.size, false))?;

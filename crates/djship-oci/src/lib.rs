@@ -11,17 +11,20 @@
 //! | [`name`] | [`ImageName`]: `name`, `name:tag`, `registry:5000/name:tag` |
 //! | [`layout`], [`archive`] | images out of the store: an OCI layout, a file for `docker load` |
 //! | [`registry`] | images to registries and from them |
+//! | [`context`] | an image as what `docker build` makes it from |
 //! | [`records`] | [`ImageStore`]: the images that the store knows by name |
 
 pub mod archive;
 pub mod compress;
 pub mod config;
+pub mod context;
 pub mod image;
 pub mod layer;
 pub mod layout;
 pub mod name;
 pub mod records;
 pub mod registry;
+mod replace;
 pub mod tar;
 mod time;
 pub mod wire;
@@ -29,6 +32,7 @@ pub mod wire;
 pub use archive::write_archive;
 pub use compress::Compression;
 pub use config::{Healthcheck, ImageConfig, Platform};
+pub use context::write_context;
 pub use image::{Image, LayerEntry};
 pub use layer::Layer;
 pub use layout::{read_layout, write_layout};

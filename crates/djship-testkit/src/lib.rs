@@ -9,6 +9,7 @@
 //! | [`http`] | one request over a plain connection, and waiting for a server |
 //! | [`mirror`] | a Debian mirror on the loopback interface that keeps what it fetched, with faults on demand |
 //! | [`registry`], [`docker_registry`] | a registry on the loopback interface with faults on demand, and a real one |
+//! | [`docker`] | a Docker daemon of the test's own with a network of its own, and stand-ins for public images |
 //! | [`tree_diff`] | how two file trees differ, for people |
 //! | [`scrub`] | output without times, sizes and temporary paths, for snapshots |
 //! | [`cache`] | the folder that the whole suite keeps its downloads in |
@@ -20,6 +21,7 @@
 
 pub mod cache;
 pub mod djship;
+pub mod docker;
 pub mod docker_registry;
 pub mod http;
 pub mod mirror;

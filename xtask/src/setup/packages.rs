@@ -8,16 +8,19 @@ use anyhow::Result;
 use crate::workspace::{output_of, run};
 
 /// Package, and what needs it.
-const PACKAGES: [(&str, &str); 16] = [
+const PACKAGES: [(&str, &str); 20] = [
     ("busybox-static", "a root file system of one file, for the engine's tests"),
     ("ca-certificates", "the CA bundle that djship trusts and hands to the builder"),
     ("curl", "a second opinion on what the production image serves"),
     ("debian-archive-keyring", "apt's own keys, to compare closures with apt's"),
+    ("docker-compose", "runs the files that djship ejects"),
     (
         "docker-registry",
         "the registry that images are pushed to and pulled from; its own service is not started",
     ),
+    ("docker.io", "builds and runs what djship hands over; the tests start daemons of their own"),
     ("git", "git's ignore rule, which selection is compared with"),
+    ("mmdebstrap", "makes the images that ejected files begin with"),
     ("openssl", "certificates of registries, as people make them"),
     ("postgresql", "the database that a site's votes outlast a restart in; its own cluster is not started"),
     ("podman", "runs the OCI layout that djship wrote"),
@@ -25,6 +28,7 @@ const PACKAGES: [(&str, &str); 16] = [
     ("runc", "podman's runtime in those tests; its default one refuses hybrid cgroups"),
     ("shellcheck", "judges our shell scripts"),
     ("skopeo", "reads the OCI layout, the archive and the registry that djship wrote to"),
+    ("slirp4netns", "the way out of the network that a test's Docker has for itself"),
     ("uidmap", "newuidmap and newgidmap, for users with subordinate ids"),
     ("umoci", "unpacks the OCI layout that djship wrote"),
     ("util-linux", "setpriv and unshare: tests as other users"),

@@ -7,6 +7,8 @@ use djship_django::build::{BuildOptions, Summary, build};
 use djship_django::unchanged;
 use djship_oci::{Compression, Image, ImageName, ImageStore, write_archive, write_layout};
 
+use super::context::{self, Target};
+use super::load::Client;
 use super::push;
 use crate::args::{BuildArgs, Cli};
 use crate::errors::{self, Kind, Report};
@@ -14,23 +16,38 @@ use crate::host::Workshop;
 use crate::ui::{Console, duration, size};
 
 /// Where an image is written to besides the store.
-enum Output {
+pub(crate) enum Output {
     Layout(PathBuf),
     Archive(PathBuf),
+    Context(Target),
+    Load(Client),
 }
 
 pub(crate) fn run(cli: &Cli, args: &BuildArgs, console: &Console) -> Result<i32, Report> {
+    let mut outputs = args.output.iter().map(|text| parse_output(text)).collect::<Result<Vec<_>, _>>()?;
+    for tool in &args.load {
+        outputs.push(Output::Load(Client::find(*tool)?));
+    }
+    make(cli, args, &outputs, console)
+}
+
+/// Builds, and hands the image to `outputs`; those that the arguments name are in there already.
+pub(crate) fn make(
+    cli: &Cli,
+    args: &BuildArgs,
+    outputs: &[Output],
+    console: &Console,
+) -> Result<i32, Report> {
     let since = Instant::now();
-    let outputs = args.output.iter().map(|text| parse_output(text)).collect::<Result<Vec<_>, _>>()?;
     let name = args.tag.as_deref().map(parse_name).transpose()?;
     let destination = push::wanted(args)?;
     let workshop = Workshop::open(cli, Some(&args.path), args.refresh)?;
     let tools = workshop.tools(console);
     let options = BuildOptions { name, check: !args.no_check };
     if let Some(found) = unchanged::find(&workshop.store, &workshop.host, &args.path, &options) {
-        let image = opened(&workshop.store, &found.name, &outputs)?;
-        for output in &outputs {
-            deliver(&workshop, image.as_ref(), &found.name, output)?;
+        let image = opened(&workshop.store, &found.name, outputs)?;
+        for output in outputs {
+            deliver(&workshop, image.as_ref(), &found.name, output, console)?;
         }
         summary(&found, console, since);
         console.line("Nothing has changed since the last build");
@@ -38,8 +55,8 @@ pub(crate) fn run(cli: &Cli, args: &BuildArgs, console: &Console) -> Result<i32,
         return Ok(0);
     }
     let built = build(&tools, &args.path, &options).map_err(|error| errors::build(&error))?;
-    for output in &outputs {
-        deliver(&workshop, Some(&built.image), &built.summary.name, output)?;
+    for output in outputs {
+        deliver(&workshop, Some(&built.image), &built.summary.name, output, console)?;
     }
     summary(&built.summary, console, since);
     workshop.store.settle().map_err(|error| errors::storage(&error))?;
@@ -54,7 +71,7 @@ pub(crate) fn parse_name(text: &str) -> Result<ImageName, Report> {
 }
 
 /// The path of something new in a folder that is there: a missing one is a slip of the pen.
-fn in_a_folder(path: &str) -> Result<PathBuf, Report> {
+pub(super) fn in_a_folder(path: &str) -> Result<PathBuf, Report> {
     let path = PathBuf::from(path);
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
@@ -70,11 +87,12 @@ fn parse_output(text: &str) -> Result<Output, Report> {
     match text.split_once(':') {
         Some(("layout", path)) if !path.is_empty() => in_a_folder(path).map(Output::Layout),
         Some(("archive", path)) if !path.is_empty() => in_a_folder(path).map(Output::Archive),
+        Some(("context", path)) if !path.is_empty() => Target::parse(path).map(Output::Context),
         _ => Err(Report::new(
             Kind::Usage,
             format!("cannot write the image to `{text}`: unknown kind of output"),
         )
-        .hint("Use layout:DIR for an OCI layout, or archive:FILE for a file that `docker load` reads")),
+        .hint("Use layout:DIR for an OCI layout, archive:FILE for a file that `docker load` reads, or context:FILE for `docker build -`")),
     }
 }
 
@@ -87,7 +105,13 @@ fn opened(store: &djship_store::Store, name: &str, outputs: &[Output]) -> Result
     stored.map(Some).map_err(|error| told(&error))
 }
 
-fn deliver(workshop: &Workshop, image: Option<&Image>, name: &str, output: &Output) -> Result<(), Report> {
+fn deliver(
+    workshop: &Workshop,
+    image: Option<&Image>,
+    name: &str,
+    output: &Output,
+    console: &Console,
+) -> Result<(), Report> {
     let Some(image) = image else { return Ok(()) };
     let names = [parse_name(name)?];
     let names = &names;
@@ -98,10 +122,12 @@ fn deliver(workshop: &Workshop, image: Option<&Image>, name: &str, output: &Outp
         Output::Archive(file) => write_archive(image, file, names, Compression::Gzip, &workshop.store)
             .map(drop)
             .map_err(|error| told(&error)),
+        Output::Context(target) => context::write(image, target, &workshop.store, console),
+        Output::Load(client) => client.load(image, &names[0], &workshop.store, console),
     }
 }
 
-fn told(error: &(dyn std::error::Error + 'static)) -> Report {
+pub(super) fn told(error: &(dyn std::error::Error + 'static)) -> Report {
     Report::new(Kind::User, error.to_string()).causes(error)
 }
 

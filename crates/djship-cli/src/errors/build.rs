@@ -7,6 +7,7 @@ use djship_django::builder::{BuilderError, InstallFailure};
 use djship_django::context::ContextError;
 use djship_django::context::clean::Rule;
 use djship_django::context::libraries::LibrariesError;
+use djship_django::eject::EjectError;
 use djship_django::facts::FactsError;
 use djship_django::image::check::CheckError;
 use djship_django::plan::PlanError;
@@ -38,6 +39,16 @@ pub(crate) fn build(error: &BuildError) -> Report {
             Report::new(Kind::User, error.to_string()).hint("Name the image: -t NAME:TAG")
         }
         BuildError::Store(error) => super::storage(error),
+    }
+}
+
+/// The report of files that cannot be made.
+pub(crate) fn eject(error: &EjectError) -> Report {
+    match error {
+        EjectError::Build(BuildError::Project(error)) => project(error, "eject"),
+        EjectError::Build(error) => build(error),
+        EjectError::Config(error) => super::develop::config(error),
+        EjectError::Template { .. } => Report::new(Kind::Internal, error.to_string()),
     }
 }
 

@@ -5,7 +5,7 @@ mod develop;
 mod registry;
 mod stages;
 
-pub(crate) use build::build;
+pub(crate) use build::{build, eject};
 pub(crate) use develop::{environment, up, volume};
 pub(crate) use registry::registry;
 pub(crate) use stages::{base, bytecode, child, first_look, run, start, storage};

@@ -4,6 +4,7 @@
 
 pub(crate) mod clean;
 pub(crate) mod developing;
+pub(crate) mod docker;
 pub(crate) mod environment;
 pub(crate) mod layout;
 pub(crate) mod postgres;

@@ -69,7 +69,7 @@ fn compiled_names(installed: &Installed) -> Vec<String> {
     installed.distributions.iter().filter(|found| found.compiled).map(|found| found.name.clone()).collect()
 }
 
-fn packages(
+pub(crate) fn packages(
     tools: &Tools<'_>,
     plan: &Plan,
     roots: &Roots<'_>,

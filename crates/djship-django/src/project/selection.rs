@@ -223,7 +223,9 @@ fn never_ships(path: &Path) -> Option<LeftOut> {
         ".git" | ".hg" | ".svn" => Some(LeftOut::VersionControl),
         ".env" | ".envrc" => Some(LeftOut::Environment),
         "__pycache__" | ".cache" | ".pytest_cache" | ".mypy_cache" | ".ruff_cache" | ".tox" | ".nox"
-        | ".coverage" | ".ipynb_checkpoints" | ".DS_Store" | "Thumbs.db" => Some(LeftOut::Cache),
+        | ".coverage" | ".ipynb_checkpoints" | ".DS_Store" | "Thumbs.db"
+        // What `djship context` wrote the last time.
+        | "docker-build-context.tar.gz" => Some(LeftOut::Cache),
         name if name.starts_with(".env.") && !example && path.is_file() => Some(LeftOut::Environment),
         name if path.extension().is_some_and(|end| end == "pyc") && !name.starts_with('.') => {
             Some(LeftOut::Cache)
@@ -290,6 +292,7 @@ mod tests {
             ("certs/site.pem", "-----BEGIN CERTIFICATE-----\n"),
             ("venv/pyvenv.cfg", ""),
             ("db.sqlite3", "SQLite format 3"),
+            ("docker-build-context.tar.gz", ""),
             ("app/__pycache__/a.pyc", ""),
             (".git/config", ""),
         ]);
@@ -307,6 +310,7 @@ mod tests {
                 ("app/__pycache__", LeftOut::Cache),
                 ("certs/site.key", LeftOut::PrivateKey),
                 ("db.sqlite3", LeftOut::Database),
+                ("docker-build-context.tar.gz", LeftOut::Cache),
                 ("venv", LeftOut::VirtualEnvironment),
             ]
         );

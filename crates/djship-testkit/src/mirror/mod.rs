@@ -4,7 +4,7 @@
 //! With it, a build "from nothing" downloads from the network once for the whole suite, and a test can count requests,
 //! cut a download in the middle, or change a byte.
 
-mod upstream;
+pub(crate) mod upstream;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

@@ -16,6 +16,17 @@ const LARGEST_FILE: u64 = 512 * 1024 * 1024;
 const DEFAULT_MAIN: &str = "http://ftp.debian.org/debian";
 const DEFAULT_SECURITY: &str = "http://ftp.debian.org/debian-security";
 
+/// The bases of the main and the security archive: what djship is told, or what this machine's apt uses.
+pub(crate) fn bases() -> (String, String) {
+    let (apt_main, apt_security) = apt_bases(Path::new("/etc/apt"));
+    let base = |variable: &str, apt: Option<String>, default: &str| {
+        let given = std::env::var(variable).ok().filter(|value| !value.is_empty());
+        given.or(apt).unwrap_or_else(|| default.to_owned()).trim_end_matches('/').to_owned()
+    };
+    let main = base("DJSHIP_DEBIAN_MIRROR", apt_main, DEFAULT_MAIN);
+    (main, base("DJSHIP_DEBIAN_SECURITY_MIRROR", apt_security, DEFAULT_SECURITY))
+}
+
 #[derive(Debug)]
 pub(super) struct Upstream {
     kept: PathBuf,
@@ -27,15 +38,8 @@ pub(super) struct Upstream {
 impl Upstream {
     /// Keeps files in `kept`; asks the mirrors in the variables that djship reads, or those of apt.
     pub(super) fn of_this_machine(kept: PathBuf) -> Result<Self> {
-        let (apt_main, apt_security) = apt_bases(Path::new("/etc/apt"));
-        let base = |variable: &str, apt: Option<String>, default: &str| {
-            let given = std::env::var(variable).ok().filter(|value| !value.is_empty());
-            given.or(apt).unwrap_or_else(|| default.to_owned()).trim_end_matches('/').to_owned()
-        };
-        let main = base("DJSHIP_DEBIAN_MIRROR", apt_main, DEFAULT_MAIN);
-        let security = base("DJSHIP_DEBIAN_SECURITY_MIRROR", apt_security, DEFAULT_SECURITY);
         fs_err::create_dir_all(&kept)?;
-        Ok(Self { bases: Some((main, security)), ..Self::kept_only(kept) })
+        Ok(Self { bases: Some(bases()), ..Self::kept_only(kept) })
     }
 
     /// Serves only what is kept already.
