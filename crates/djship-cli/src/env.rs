@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use djship_engine::DockerSettings;
+
 /// Moves everything that djship keeps: store, images, volumes.
 pub(crate) const HOME: &str = "DJSHIP_HOME";
 /// The Debian mirror for the main archive, such as `http://mirror.example/debian`.
@@ -17,6 +19,9 @@ pub(crate) const REGISTRY: &str = "DJSHIP_REGISTRY";
 pub(crate) const INSECURE_REGISTRIES: &str = "DJSHIP_INSECURE_REGISTRIES";
 /// Use no network.
 pub(crate) const OFFLINE: &str = "DJSHIP_OFFLINE";
+
+/// What runs containers, when no option says it.
+pub(crate) const ENGINE: &str = "DJSHIP_ENGINE";
 
 /// Variables that tell pip and uv where packages are and how to reach them; passed into the builder, never shipped.
 const INSTALLER_PREFIXES: &[&str] = &["PIP_", "UV_"];
@@ -78,6 +83,19 @@ pub(crate) fn installer() -> Vec<(String, String)> {
         .collect();
     found.sort();
     found
+}
+
+/// Where the `docker` command would find its daemon.
+pub(crate) fn docker() -> DockerSettings {
+    let home = || get("HOME").map(|home| PathBuf::from(home).join(".docker"));
+    DockerSettings {
+        host: text("DOCKER_HOST"),
+        context: text("DOCKER_CONTEXT"),
+        configuration: get("DOCKER_CONFIG").map(PathBuf::from).or_else(home),
+        tls: get("DOCKER_TLS_VERIFY").is_some(),
+        certificates: get("DOCKER_CERT_PATH").map(PathBuf::from),
+        runtime: get("XDG_RUNTIME_DIR").map(PathBuf::from),
+    }
 }
 
 /// The certificates that this host trusts, as one file.

@@ -12,6 +12,7 @@ use djship_store::fetch::{FetchOptions, Fetcher};
 use djship_store::{Store, TempDir};
 
 use crate::args::Cli;
+use crate::engine;
 use crate::env;
 use crate::errors::{self, Kind, Report};
 
@@ -59,6 +60,7 @@ impl Workshop {
         if let Some(owner) = owner {
             engine = engine.with_host_owner(owner);
         }
+        let engine = engine::choose(cli, engine, &store)?;
         let offline = cli.offline || env::get(env::OFFLINE).is_some();
         let options = FetchOptions {
             offline,

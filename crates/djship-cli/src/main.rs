@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod engine;
 mod env;
 mod errors;
 mod host;

@@ -72,6 +72,9 @@ pub struct Bind {
     /// Show root's own files as the container's, as [`Container::bind_as_owner`] says.
     #[serde(default)]
     pub as_owner: bool,
+    /// It only saves work, as [`Container::cache`] says.
+    #[serde(default)]
+    pub cache: bool,
 }
 
 /// A folder of the host that appears inside as a copy; see [`Container::throw_away`].
@@ -266,8 +269,18 @@ impl Container {
         self.add_bind(source.into(), target.into(), false, true)
     }
 
+    /// Shows a folder of the host, writable, that only saves work: programs find there what earlier ones left, or nothing.
+    /// An engine on another machine keeps a folder of its own instead, one for each source.
+    pub fn cache(&mut self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> &mut Self {
+        self.add_bind(source.into(), target.into(), false, false);
+        if let Some(bind) = self.binds.last_mut() {
+            bind.cache = true;
+        }
+        self
+    }
+
     fn add_bind(&mut self, source: PathBuf, target: PathBuf, read_only: bool, as_owner: bool) -> &mut Self {
-        self.binds.push(Bind { source, target, read_only, as_owner });
+        self.binds.push(Bind { source, target, read_only, as_owner, cache: false });
         self
     }
 

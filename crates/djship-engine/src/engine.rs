@@ -21,6 +21,7 @@ use crate::{
     assignment::{Assignment, Workload},
     container::{Container, HostOwner, Network},
     control::{self, Event},
+    docker::Docker,
     error::StartError,
     holding, identity,
     inside::{ARGV0, Role},
@@ -43,12 +44,27 @@ pub struct Engine {
     /// Mount the root as kernels before 6.5 need it. For tests of that path.
     #[doc(hidden)]
     pub old_mount_call: bool,
+    /// Who runs containers instead of this process.
+    pub(crate) docker: Option<Docker>,
 }
 
 impl Engine {
     /// An engine that keeps its work spaces in `scratch`, an existing folder.
     pub fn new(scratch: impl Into<PathBuf>) -> Self {
-        Self { scratch: scratch.into(), host_owner: None, old_mount_call: false }
+        Self { scratch: scratch.into(), host_owner: None, old_mount_call: false, docker: None }
+    }
+
+    /// An engine whose containers a Docker daemon runs. They see the same, and what they change comes back: folders of the host are
+    /// copied in and out, so the daemon may be on another machine.
+    #[must_use]
+    pub fn with_docker(mut self, docker: Docker) -> Self {
+        self.docker = Some(docker);
+        self
+    }
+
+    /// The daemon that runs containers, if it is not this process.
+    pub fn docker(&self) -> Option<&Docker> {
+        self.docker.as_ref()
     }
 
     /// Sets who containers run as on the host when djship itself is root.
@@ -80,6 +96,9 @@ impl Engine {
     ) -> Result<Running, StartError> {
         check_words(container)?;
         holding::check(held)?;
+        if let Some(docker) = &self.docker {
+            return docker.start(container, &self.scratch, self.host_owner, held).map(Running::in_docker);
+        }
         let identity = identity::decide(container, self.host_owner)?;
         let parent = canonical(&self.scratch)?;
         let scratch = ScratchFolder::new(&parent)?;

@@ -1,11 +1,11 @@
 //! What can go wrong when a container starts or is waited for, as facts.
 
-use std::{fmt, io, path::PathBuf};
+use std::{fmt, io, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{lookup::LookupError, record::RecordError};
+use crate::{docker::DockerError, lookup::LookupError, record::RecordError};
 
 /// A container could not be started. None of these is an exit code of the program inside.
 #[derive(Debug, Error)]
@@ -87,6 +87,9 @@ pub enum StartError {
     /// A container to join is gone.
     #[error("cannot enter container: {0}")]
     Record(#[from] RecordError),
+    /// Docker does not do it.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
     /// A step of the set-up failed inside.
     #[error("cannot start container: {0}")]
     Setup(#[from] Fault),
@@ -307,4 +310,7 @@ pub enum WaitError {
         /// Why.
         source: io::Error,
     },
+    /// Docker does not tell, or what comes out of its container cannot be taken.
+    #[error(transparent)]
+    Docker(Arc<DockerError>),
 }

@@ -78,6 +78,21 @@ pub(crate) fn decide(
     decide_for(caller, &uid_map, container, container.host_owner.or(default_owner))
 }
 
+/// Who files of a container that another program runs belong to on the host, when that is not the calling process itself.
+pub(crate) fn host_owner(
+    container: &Container,
+    default_owner: Option<HostOwner>,
+) -> Result<Option<(u32, u32)>, StartError> {
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
+    match container.host_owner.or(default_owner) {
+        None => Err(StartError::OwnerMissing),
+        Some(HostOwner { uid, gid }) if uid == 0 || gid == 0 => Err(StartError::OwnerIsRoot { uid, gid }),
+        Some(HostOwner { uid, gid }) => Ok(Some((uid, gid))),
+    }
+}
+
 fn decide_for(
     caller: Caller,
     uid_map: &str,

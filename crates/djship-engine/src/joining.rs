@@ -12,6 +12,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use crate::{
     assignment::{JoinAssignment, Workload},
     container::{RunUser, Streams},
+    docker,
     engine::{Engine, check_program, launch},
     error::StartError,
     inside::Role,
@@ -68,6 +69,9 @@ impl Engine {
         if exec.cwd.to_str().is_none_or(|text| text.contains('\0')) {
             let value = exec.cwd.to_string_lossy().into_owned();
             return Err(StartError::Unspeakable { what: "path", value });
+        }
+        if let Some(recorded) = &record.docker {
+            return docker::exec(recorded, record, exec).map(Running::in_docker);
         }
         let process = open_process(record)?;
         let (uid, gid) = exec.user.map_or(record.user, |user| (user.uid, user.gid));

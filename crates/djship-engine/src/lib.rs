@@ -39,6 +39,7 @@ mod capture;
 mod container;
 mod control;
 mod descriptors;
+mod docker;
 mod engine;
 mod error;
 mod file_systems;
@@ -61,6 +62,7 @@ pub use container::{
     Bind, Container, HostOwner, IdMap, IdRange, InlineFile, Network, RunUser, ScratchCopy, Stdio, Streams,
     Tmpfs, Upper,
 };
+pub use docker::{Docker, DockerError, DockerSettings};
 pub use engine::Engine;
 pub use error::{ExitStatus, Fault, NotRunnable, StartError, Step, WaitError};
 pub use inside::dispatch;

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::assignment::Workload;
+use crate::{assignment::Workload, docker::Recorded};
 
 /// A running container, as written down by whoever started it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct ContainerRecord {
     pub(crate) host_network: bool,
     #[serde(default = "allowed")]
     pub(crate) set_ids: bool,
+    /// The container when Docker runs it; when that is on another machine, the process is the djship that it belongs to.
+    #[serde(default)]
+    pub(crate) docker: Option<Recorded>,
 }
 
 /// What held for every container before there was a switch.
@@ -62,6 +65,21 @@ impl ContainerRecord {
             ptrace: workload.ptrace,
             host_network: workload.host_network,
             set_ids: workload.set_ids,
+            docker: None,
+        })
+    }
+
+    pub(crate) fn in_docker(pid: i32, user: (u32, u32), recorded: Recorded) -> Result<Self, RecordError> {
+        Ok(Self {
+            pid,
+            start_time: start_time(pid)?,
+            owner: user,
+            user,
+            unix_sockets: true,
+            ptrace: false,
+            host_network: false,
+            set_ids: true,
+            docker: Some(recorded),
         })
     }
 

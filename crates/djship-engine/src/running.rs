@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, PipeReader, PipeWriter},
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
 
@@ -15,6 +15,7 @@ use rustix::{
 use crate::{
     assignment::Workload,
     control::{self, Event},
+    docker,
     error::{ExitStatus, WaitError},
     record::{ContainerRecord, RecordError},
     scratch::{ScratchFolder, WorkFolder},
@@ -23,7 +24,18 @@ use crate::{
 
 /// A running container. Dropping it ends the container.
 #[derive(Debug)]
-pub struct Running {
+pub struct Running(Handle);
+
+/// A container as the engine that runs it knows it.
+#[derive(Debug)]
+enum Handle {
+    Embedded(Box<Embedded>),
+    Docker(Box<docker::Started>),
+}
+
+/// A container whose PID 1 is a child of this process.
+#[derive(Debug)]
+struct Embedded {
     process: Process,
     owner: (u32, u32),
     workload: Workload,
@@ -38,34 +50,65 @@ pub(crate) struct Folders {
     pub(crate) _work: Option<WorkFolder>,
 }
 
+/// The same for both engines.
+macro_rules! either {
+    ($running:expr, $process:ident => $does:expr) => {
+        match $running {
+            Handle::Embedded(embedded) => {
+                let $process = &mut embedded.process;
+                $does
+            }
+            Handle::Docker(docker) => {
+                let $process = &mut docker.process;
+                $does
+            }
+        }
+    };
+}
+
 impl Running {
     pub(crate) fn new(process: Process, folders: Folders, owner: (u32, u32), workload: Workload) -> Self {
-        Self { process, owner, workload, _folders: folders }
+        Self(Handle::Embedded(Box::new(Embedded { process, owner, workload, _folders: folders })))
     }
 
-    /// The container's PID 1 (for [`crate::Exec`], the helper that waits for the program), as this process sees it.
+    pub(crate) fn in_docker(started: docker::Started) -> Self {
+        Self(Handle::Docker(Box::new(started)))
+    }
+
+    /// The container's PID 1 (for [`crate::Exec`], the helper that waits for the program), as this process sees it. Of a container
+    /// on another machine it is this process itself, as long as which that one lives.
     pub fn pid(&self) -> i32 {
-        self.process.pid.as_raw_nonzero().get()
+        match &self.0 {
+            Handle::Embedded(embedded) => embedded.process.pid.as_raw_nonzero().get(),
+            Handle::Docker(docker) => {
+                docker.pid.unwrap_or_else(|| rustix::process::getpid().as_raw_nonzero().get())
+            }
+        }
     }
 
     /// What a later djship needs to enter the container.
     pub fn record(&self) -> Result<ContainerRecord, RecordError> {
-        ContainerRecord::of(self.pid(), self.owner, &self.workload)
+        match &self.0 {
+            Handle::Embedded(embedded) => ContainerRecord::of(self.pid(), embedded.owner, &embedded.workload),
+            Handle::Docker(docker) => {
+                ContainerRecord::in_docker(self.pid(), docker.user, docker.recorded.clone())
+            }
+        }
     }
 
     /// Waits until the program has ended and everything else inside is gone.
     pub fn wait(&mut self) -> Result<ExitStatus, WaitError> {
-        self.process.wait()
+        either!(&mut self.0, process => process.wait())
     }
 
     /// How the program ended, if it has.
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, WaitError> {
-        self.process.try_wait()
+        self.wait_for(Duration::ZERO)
     }
 
     /// Waits for at most `limit`; `None` when the program still runs then.
     pub fn wait_for(&mut self, limit: Duration) -> Result<Option<ExitStatus>, WaitError> {
-        self.process.wait_for(limit)
+        either!(&mut self.0, process => process.wait_for(limit))
     }
 
     /// Sends a signal to the program. TERM, INT, HUP, QUIT, USR1, USR2, WINCH, CONT and ALRM are passed on by PID 1; KILL ends
@@ -73,50 +116,56 @@ impl Running {
     ///
     /// PID 1 is in a session of its own: signals of the caller's terminal (Ctrl-C) do not reach it by themselves.
     pub fn signal(&self, signal: Signal) -> Result<(), WaitError> {
-        self.process.signal(signal)
+        match &self.0 {
+            Handle::Embedded(embedded) => embedded.process.signal(signal),
+            Handle::Docker(docker) => docker.process.signal(signal),
+        }
     }
 
     /// Ends the container: TERM, up to `grace` for the program to go, then everything inside is killed.
     pub fn stop(&mut self, grace: Duration) -> Result<ExitStatus, WaitError> {
-        self.process.stop(grace)
+        either!(&mut self.0, process => process.stop(grace))
     }
 
     /// The writing end of the program's input, when it is [`crate::Stdio::Piped`]; the first call takes it.
     pub fn take_stdin(&mut self) -> Option<PipeWriter> {
-        self.process.ours.stdin.take()
+        either!(&mut self.0, process => process.ours.stdin.take())
     }
 
     /// The reading end of the program's output, when it is [`crate::Stdio::Piped`]; the first call takes it.
     pub fn take_stdout(&mut self) -> Option<PipeReader> {
-        self.process.ours.stdout.take()
+        either!(&mut self.0, process => process.ours.stdout.take())
     }
 
     /// The reading end of the program's errors, when it is [`crate::Stdio::Piped`]; the first call takes it.
     pub fn take_stderr(&mut self) -> Option<PipeReader> {
-        self.process.ours.stderr.take()
+        either!(&mut self.0, process => process.ours.stderr.take())
     }
 
     /// The controlling end of the program's terminal, when it has one; the first call takes it. Most callers want
     /// [`Running::attach_terminal`].
     pub fn take_terminal(&mut self) -> Option<OwnedFd> {
-        self.process.terminal.take()
+        either!(&mut self.0, process => process.terminal.take())
     }
 
     /// A descriptor that becomes readable when the program has ended; for event loops. Then call [`Running::wait`].
-    pub fn as_pidfd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.process.pidfd.as_fd()
+    pub fn as_pidfd(&self) -> BorrowedFd<'_> {
+        match &self.0 {
+            Handle::Embedded(embedded) => embedded.process.pidfd.as_fd(),
+            Handle::Docker(docker) => docker.process.ended(),
+        }
     }
 
     /// Connects the program's terminal with this process' own streams until the program ends: raw mode, sizes, both
     /// directions. Ctrl-C goes to the foreground job inside. The own terminal is put in order again afterwards, on a panic, and
-    /// by PID 1 of the container when this process is killed.
+    /// by PID 1 of the container when this process is killed (not in Docker's containers).
     ///
     /// Waits like [`Running::wait`] when the program has no terminal.
     pub fn attach_terminal(&mut self) -> Result<ExitStatus, crate::terminal::TerminalError> {
-        if let Some(terminal) = self.process.terminal.take() {
-            crate::terminal::connect(&terminal, self.process.pidfd.as_fd())?;
+        if let Some(terminal) = self.take_terminal() {
+            crate::terminal::connect(&terminal, self.as_pidfd())?;
         }
-        Ok(self.process.wait()?)
+        Ok(self.wait()?)
     }
 }
 
@@ -148,10 +197,6 @@ impl Process {
             self.readable(None)?;
         }
         self.reap()
-    }
-
-    fn try_wait(&mut self) -> Result<Option<ExitStatus>, WaitError> {
-        self.wait_for(Duration::ZERO)
     }
 
     fn wait_for(&mut self, limit: Duration) -> Result<Option<ExitStatus>, WaitError> {

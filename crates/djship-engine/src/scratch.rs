@@ -45,6 +45,10 @@ impl ScratchFolder {
         }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) fn stubs(&self) -> PathBuf {
         self.path.join("stubs")
     }

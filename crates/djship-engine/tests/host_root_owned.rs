@@ -92,6 +92,7 @@ fn files_fixed_folders_and_what_lies_below() {
             target: "/fixed".into(),
             read_only: true,
             as_owner: true,
+            cache: false,
         });
         assert_eq!(place.output(&container), "secret\nsecret\nfixed\nfile\n1000:1000\n");
         let owner = place.owner();

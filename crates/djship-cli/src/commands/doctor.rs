@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use djship_engine::doctor::{Finding, Severity, Subject, examine};
+use djship_engine::doctor::{Check, Finding, Severity, Subject, examine, examine_docker};
 
 use crate::args::{Cli, DoctorArgs};
 use crate::env;
@@ -21,7 +21,8 @@ pub(crate) fn run(cli: &Cli, args: &DoctorArgs) -> Result<i32, Report> {
         binary: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/usr/local/bin/djship")),
         tool_path: path,
     };
-    let findings = examine(&subject);
+    let mut findings = examine(&subject);
+    findings.push(examine_docker(&env::docker()));
     if args.json {
         anstream::println!("{}", serde_json::json!({ "version": 1, "findings": findings }));
     } else {
@@ -29,7 +30,10 @@ pub(crate) fn run(cli: &Cli, args: &DoctorArgs) -> Result<i32, Report> {
             show(finding);
         }
     }
-    Ok(if findings.iter().any(|finding| finding.severity == Severity::Blocking) { LACKS } else { 0 })
+    let is_blocked = findings.iter().any(|finding| finding.severity == Severity::Blocking);
+    let has_docker =
+        findings.iter().any(|finding| finding.check == Check::Docker && finding.severity == Severity::Good);
+    Ok(if is_blocked && !has_docker { LACKS } else { 0 })
 }
 
 fn show(finding: &Finding) {

@@ -8,7 +8,7 @@ mod stages;
 pub(crate) use build::{build, eject};
 pub(crate) use develop::{environment, up, volume};
 pub(crate) use registry::registry;
-pub(crate) use stages::{base, bytecode, child, first_look, run, start, storage};
+pub(crate) use stages::{base, bytecode, child, docker, first_look, run, start, storage};
 
 /// What a failed command tells the user.
 #[derive(Debug, Clone, PartialEq, Eq)]

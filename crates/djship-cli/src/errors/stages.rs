@@ -5,7 +5,7 @@ use djship_django::running::RunError;
 use djship_django::running::first_look::FirstLookError;
 use djship_django::services::postgres::PostgresError;
 use djship_django::{BytecodeError, ChildError};
-use djship_engine::StartError;
+use djship_engine::{DockerError, StartError, WaitError};
 
 use super::build::is_no_space;
 use super::{Kind, Report};
@@ -20,8 +20,45 @@ pub(crate) fn storage(error: &(dyn std::error::Error + 'static)) -> Report {
     }
 }
 
+/// Docker, where it does not do what it is asked for.
+pub(crate) fn docker(error: &DockerError) -> Report {
+    let report = Report::new(Kind::Host, error.to_string()).causes(error);
+    match error {
+        DockerError::Address { .. } => Report { kind: Kind::Usage, ..report }
+            .hint("Set DOCKER_HOST to an address such as unix:///var/run/docker.sock or tcp://docker.example:2376"),
+        DockerError::Context { .. } => {
+            Report { kind: Kind::User, ..report }.hint("See which contexts there are: docker context ls")
+        }
+        DockerError::Certificate { .. } => {
+            report.hint("DOCKER_CERT_PATH names the folder of ca.pem, cert.pem and key.pem")
+        }
+        DockerError::NoDaemon { .. } => report.hint(
+            "Start it (sudo systemctl start docker), set DOCKER_HOST, or use djship's own engine: --engine embedded",
+        ),
+        DockerError::Denied { .. } => report.hint(
+            "Become a member of the group that may (sudo usermod -aG docker $USER, then log in again), or use \
+             djship's own engine: --engine embedded",
+        ),
+        DockerError::Version { .. } => report.hint("Install a Docker of 19.03 or later, or a later djship"),
+        DockerError::Machine { .. } => report.hint("Set DOCKER_HOST to a daemon on a machine of that kind"),
+        DockerError::Unseen { .. } => report
+            .line("It is on another machine, or in a virtual one that shares other folders.")
+            .hint("Use a daemon on this machine (DOCKER_HOST, docker context use), or djship's own engine: --engine embedded"),
+        DockerError::Unsupported { .. } => report.hint("Use djship's own engine: --engine embedded"),
+        DockerError::Copy { .. } | DockerError::Unpack { .. } | DockerError::Root { .. } => {
+            report.hint("djship doctor looks at the store and the disk")
+        }
+        DockerError::Refused { .. } | DockerError::Connection { .. } | DockerError::Answer { .. } => {
+            report.hint("The daemon's log says more: journalctl -u docker")
+        }
+    }
+}
+
 /// A container that does not start.
 pub(crate) fn start(error: &StartError) -> Report {
+    if let StartError::Docker(error) = error {
+        return docker(error);
+    }
     match error.exit_code() {
         Some(_) => Report::new(Kind::User, error.to_string()).causes(error),
         None => Report::new(Kind::Host, error.to_string())
@@ -34,6 +71,7 @@ pub(crate) fn child(error: &ChildError) -> Report {
     match error {
         ChildError::Start(error) => start(error),
         ChildError::GivenUp => Report::new(Kind::User, error.to_string()),
+        ChildError::Wait(WaitError::Docker(error)) => docker(error),
         ChildError::Wait(_) => Report::new(Kind::Host, error.to_string()).causes(error),
     }
 }

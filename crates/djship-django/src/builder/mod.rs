@@ -219,7 +219,7 @@ impl<'a> Workplace<'a> {
         container.bind_read_only(&self.uv, "/opt/uv");
         container.bind(self.folder.path().join("venv"), "/venv");
         container.bind(self.folder.path().join("out"), "/out");
-        container.bind(&self.cache, "/cache");
+        container.cache(&self.cache, "/cache");
         let source = self.folder.path().join("source/app");
         if self.plan.dependencies.value.local() {
             // A build of the project itself writes beside its files.

@@ -21,9 +21,8 @@ pub fn fetch(tools: &Tools<'_>, roots: &Roots<'_>, requirements: &str) -> Result
     let settings = IndexSettings::of(tools.host);
     let root = roots.installer()?.fs();
     let work = tools.store.temp_dir("supplied")?;
-    let (out, cache) = (work.path().join("out"), work.path().join("cache"));
+    let out = work.path().join("out");
     make_owned(&out, tools)?;
-    make_owned(&cache, tools)?;
     let arguments = [
         "/opt/uv/bin/uv",
         "pip",
@@ -40,7 +39,9 @@ pub fn fetch(tools: &Tools<'_>, roots: &Roots<'_>, requirements: &str) -> Result
     ];
     let mut container = child::step([root.clone()], arguments);
     container.bind_read_only(uv::fetch(tools, || Ok(root.clone()), &settings)?, "/opt/uv");
-    container.bind(&out, "/out").bind(&cache, "/cache").file("/supplied.txt", requirements);
+    container.bind(&out, "/out").file("/supplied.txt", requirements);
+    // A few wheels, once.
+    container.tmpfs("/cache", 0o1777, None);
     online(&mut container, tools, &settings);
     for (name, value) in uv::ENVIRONMENT {
         container.env(*name, *value);

@@ -5,9 +5,15 @@ mod kernel;
 mod storage;
 mod trial;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+
+use crate::{
+    docker::{Docker, DockerSettings},
+    engine::Engine,
+    error::StartError,
+};
 
 pub use identities::{SubordinateRanges, subordinate_ranges};
 pub use kernel::apparmor_profile;
@@ -76,6 +82,8 @@ pub enum Check {
     StoreSpace,
     /// Control groups.
     ControlGroups,
+    /// A Docker daemon as the other engine.
+    Docker,
 }
 
 impl Finding {
@@ -102,6 +110,28 @@ pub fn examine(subject: &Subject) -> Vec<Finding> {
     findings.extend(storage::examine(&subject.store));
     findings.push(kernel::control_groups());
     findings
+}
+
+/// Whether an engine can start a container here, in a few thousandths of a second; the reason when it cannot. `folder` must exist,
+/// and is for work space. Needs [`crate::dispatch`] in `main`.
+pub fn try_one(engine: &Engine, folder: &Path) -> Result<(), StartError> {
+    trial::one(engine, folder)
+}
+
+/// What a Docker daemon can do as the engine; nothing of it is needed as long as the embedded one works.
+pub fn examine_docker(settings: &DockerSettings) -> Finding {
+    match Docker::connect(settings) {
+        Ok(docker) => Finding::good(
+            Check::Docker,
+            format!("a Docker daemon at {} can run containers instead (--engine docker)", docker.address()),
+        ),
+        Err(error) => Finding::new(
+            Check::Docker,
+            Severity::Notice,
+            error.to_string(),
+            "Docker cannot be the engine. It is needed only where djship's own does not work.",
+        ),
+    }
 }
 
 /// Whether programs on the host's network can be kept from its abstract sockets (Landlock, Linux 6.12).

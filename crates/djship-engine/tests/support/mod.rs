@@ -75,6 +75,11 @@ pub(crate) fn as_each_user(test: impl Fn(&Place)) {
 }
 
 impl Place {
+    /// Of the root that runs the test.
+    pub(crate) fn of_root() -> Self {
+        Self::new(Kind::Root, User::current().expect("root has a line in passwd"))
+    }
+
     fn new(kind: Kind, user: User) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let place = Self { kind, user, dir };
@@ -210,6 +215,11 @@ impl Place {
             }
         }
         held
+    }
+
+    /// Starts a container with a whole wish, and keeps it.
+    pub(crate) fn hold_with(&self, wish: serde_json::Value) -> Held {
+        self.hold_by(self.command(&["hold"]), wish)
     }
 
     /// Runs one more program in a container that is held.

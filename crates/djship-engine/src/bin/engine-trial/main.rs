@@ -27,8 +27,8 @@ use std::{
 };
 
 use djship_engine::{
-    CaptureError, CaptureLimits, Container, ContainerRecord, Engine, Exec, HostOwner, Output, Running,
-    Signal, StartError, Stdio, Streams,
+    CaptureError, CaptureLimits, Container, ContainerRecord, Docker, DockerSettings, Engine, Exec, HostOwner,
+    Output, Running, Signal, StartError, Stdio, Streams,
 };
 use serde::Deserialize;
 
@@ -49,6 +49,8 @@ struct Wish {
     tty: bool,
     /// A file to lock and have the program of `hold` hold.
     held: Option<PathBuf>,
+    /// The address of a Docker daemon that runs the containers.
+    docker: Option<String>,
 }
 
 impl Wish {
@@ -58,11 +60,12 @@ impl Wish {
         Ok(serde_json::from_str(&line)?)
     }
 
-    fn engine(&self) -> Engine {
+    fn engine(&self) -> Result<Engine, Failure> {
         let mut engine = Engine::new(&self.scratch);
         engine.host_owner = self.owner;
         engine.old_mount_call = self.old_mount_call;
-        engine
+        let settings = DockerSettings { host: self.docker.clone(), ..DockerSettings::default() };
+        Ok(if self.docker.is_some() { engine.with_docker(Docker::connect(&settings)?) } else { engine })
     }
 
     fn container(&self) -> Result<&Container, Failure> {
@@ -98,7 +101,7 @@ fn main() -> Result<(), Failure> {
 
 fn run() -> Result<(), Failure> {
     let wish = Wish::read()?;
-    let engine = wish.engine();
+    let engine = wish.engine()?;
     let limits = CaptureLimits { bytes: 1 << 20, time: Duration::from_mins(1) };
     report(match engine.run_captured(wish.container()?, limits) {
         Ok(output) => Ok(output),
@@ -135,7 +138,7 @@ fn hold() -> Result<(), Failure> {
     }
     let held = held.flatten();
     let borrowed: Vec<_> = held.iter().map(OwnedFd::as_fd).collect();
-    let mut running = wish.engine().start_holding(wish.container()?, &borrowed)?;
+    let mut running = wish.engine()?.start_holding(wish.container()?, &borrowed)?;
     drop(held);
     println!("{}", serde_json::to_string(&running.record()?)?);
     std::io::stdout().flush()?;
@@ -171,7 +174,7 @@ fn exec() -> Result<(), Failure> {
     exec.tty = wish.tty;
     exec.stdio = Streams { stdin: Stdio::Null, stdout: Stdio::Piped, stderr: Stdio::Piped };
     let record = wish.record.as_ref().ok_or("no record given")?;
-    let mut running = match wish.engine().exec(record, &exec) {
+    let mut running = match wish.engine()?.exec(record, &exec) {
         Ok(running) => running,
         Err(error) => return report(Err(error)),
     };
@@ -196,9 +199,9 @@ fn terminal() -> Result<(), Failure> {
     let mut running: Running = if let Some(record) = &wish.record {
         let mut exec = Exec::new(wish.argv.clone());
         exec.tty = true;
-        wish.engine().exec(record, &exec)?
+        wish.engine()?.exec(record, &exec)?
     } else {
-        wish.engine().start(wish.container()?)?
+        wish.engine()?.start(wish.container()?)?
     };
     let status = running.attach_terminal()?;
     std::process::exit(status.code());
@@ -216,7 +219,7 @@ fn doctor() -> Result<(), Failure> {
 
 fn storm(count: usize) -> Result<(), Failure> {
     let wish = Wish::read()?;
-    let (engine, container) = (wish.engine(), wish.container()?);
+    let (engine, container) = (wish.engine()?, wish.container()?);
     let stop = AtomicBool::new(false);
     let failures: Vec<String> = std::thread::scope(|scope| {
         for _ in 0..2 {
