@@ -1,5 +1,6 @@
 //! Everything that is judged without running the product.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -57,7 +58,9 @@ fn shell_scripts() -> Result<Vec<String>> {
         let bytes = fs_err::read(root.join(path)).unwrap_or_default();
         let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let first = String::from_utf8_lossy(first);
-        first.starts_with("#!") && first.trim_end().ends_with("sh") && !path.ends_with(".j2")
+        first.starts_with("#!")
+            && first.trim_end().ends_with("sh")
+            && Path::new(path).extension().is_none_or(|extension| extension != "j2")
     });
     Ok(scripts)
 }

@@ -3,8 +3,13 @@
 mod develop;
 mod docker;
 mod push;
+mod stored;
 
 use std::path::PathBuf;
+
+pub(crate) use stored::{
+    CacheArgs, CacheCommand, PruneArgs, RemoveVolumesArgs, RmiArgs, VolumesArgs, VolumesCommand,
+};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -104,6 +109,12 @@ pub(crate) enum Command {
     Push(PushArgs),
     /// List the images in the store
     Images,
+    /// Remove images, or names of images
+    Rmi(RmiArgs),
+    /// Say what is stored, and remove what nothing needs
+    Cache(CacheArgs),
+    /// List the data of services of all projects, and remove it
+    Volumes(VolumesArgs),
     /// List the containers in the background, and the development environments
     Ps,
     /// Stop a container in the background

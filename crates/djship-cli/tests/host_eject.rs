@@ -207,6 +207,14 @@ fn docker_alone_develops_and_ships() -> Result<()> {
     developer.run("docker-compose down --timeout 20")?;
     drop(up);
 
+    // The second Compose reads the same file, and finds the first one's data.
+    let compose = format!("DOCKER_BUILDKIT=0 {}", Docker::compose_2()?.display());
+    developer.run(&format!("export UID; {compose} config --quiet"))?;
+    developer.run(&format!("export UID; {compose} up --detach --wait"))?;
+    ensure!(await_page(&docker, &format!("{url}/"))?.text().contains("Tea or coffee?"), "other data");
+    ensure!(foreign(project.path(), user.uid)?.is_empty(), "{:?}", foreign(project.path(), user.uid)?);
+    developer.run(&format!("{compose} down --timeout 20"))?;
+
     // To the letter, in a home folder without `cache` and `output`.
     developer.run("docker build --build-arg uid=$UID --file docker/Dockerfile-dev --tag webdev .")?;
     let builder = "docker run --rm --volume $PWD:/source --volume $HOME/cache:/cache --volume $HOME/output:/output \

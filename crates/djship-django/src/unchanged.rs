@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use djship_oci::ImageStore;
 use djship_store::{Digest, Store, StoreError, atomic};
@@ -108,6 +109,26 @@ fn inputs(host: &Host, options: &BuildOptions) -> Digest {
         key = key.part(fs_err::read(file).unwrap_or_default());
     }
     key.digest()
+}
+
+/// What is remembered of builds and their steps and has not been used since `unused_since`: all of it can be made anew. What
+/// says that a build whose image is still there has nothing to do is left out.
+pub fn outdated(store: &Store, unused_since: SystemTime) -> Vec<PathBuf> {
+    let entries = fs_err::read_dir(store.root().join("last")).into_iter().flatten().flatten();
+    let is_old = |path: &PathBuf| {
+        let metadata = path.symlink_metadata().ok().filter(std::fs::Metadata::is_file);
+        let time = metadata.and_then(|metadata| metadata.modified().ok());
+        time.is_some_and(|time| time < unused_since)
+    };
+    let is_needed = |path: &PathBuf| {
+        let text = fs_err::read(path).ok();
+        let remembered = text.and_then(|text| serde_json::from_slice::<Remembered>(&text).ok());
+        remembered.is_some_and(|remembered| {
+            let image = ImageStore::new(store).find(&remembered.summary.name);
+            image.is_ok_and(|image| image.id == remembered.summary.id)
+        })
+    };
+    entries.map(|entry| entry.path()).filter(is_old).filter(|path| !is_needed(path)).collect()
 }
 
 fn file(store: &Store, folder: &Path) -> PathBuf {

@@ -13,6 +13,7 @@
 //! | [`registry`] | images to registries and from them |
 //! | [`context`] | an image as what `docker build` makes it from |
 //! | [`records`] | [`ImageStore`]: the images that the store knows by name |
+//! | [`removal`] | images that go, and what those that stay need |
 
 pub mod archive;
 pub mod compress;
@@ -24,6 +25,7 @@ pub mod layout;
 pub mod name;
 pub mod records;
 pub mod registry;
+pub mod removal;
 mod replace;
 pub mod tar;
 mod time;

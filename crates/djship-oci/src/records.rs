@@ -161,9 +161,14 @@ impl<'store> ImageStore<'store> {
         Self { store }
     }
 
+    pub(crate) fn store(&self) -> &'store Store {
+        self.store
+    }
+
     /// Records `image`, and lets `names` mean it from now on. Its layers must be in the same store.
     pub fn save(&self, image: &Image, names: &[ImageName]) -> Result<(), RecordError> {
         let record = self.record_of(image)?;
+        let _lock = self.lock_names()?;
         // A record whose layers were pruned is made again.
         if self.store.find(Bucket::Images, &image.id).is_some() && self.load(&image.id).is_err() {
             self.store.remove(Bucket::Images, &image.id)?;
@@ -186,10 +191,15 @@ impl<'store> ImageStore<'store> {
 
     /// The image that `wanted` means: a name, with or without a tag, or the first digits of an id.
     pub fn find(&self, wanted: &str) -> Result<StoredImage, RecordError> {
+        self.load(&self.resolve(wanted)?.0)
+    }
+
+    /// The id that `wanted` means, and the name if it is one.
+    pub(crate) fn resolve(&self, wanted: &str) -> Result<(Digest, Option<ImageName>), RecordError> {
         if let Ok(name) = wanted.parse::<ImageName>()
             && let Some(record) = read_name(&self.name_path(&name)?)?
         {
-            return self.load(&record.id);
+            return Ok((record.id, Some(name)));
         }
         let unknown = || RecordError::Unknown { wanted: wanted.to_owned() };
         let prefix = wanted.strip_prefix("sha256:").unwrap_or(wanted).to_ascii_lowercase();
@@ -200,7 +210,7 @@ impl<'store> ImageStore<'store> {
         let mut matching = ids.iter().filter(|id| id.hex().starts_with(&prefix));
         let id = matching.next().ok_or_else(unknown)?;
         match matching.count() {
-            0 => self.load(id),
+            0 => Ok((*id, None)),
             more => Err(RecordError::Ambiguous { wanted: wanted.to_owned(), count: more + 1 }),
         }
     }
@@ -215,11 +225,12 @@ impl<'store> ImageStore<'store> {
         let config_bytes = fs_err::read(&path).map_err(RecordError::io("read", &path))?;
         let file = read_config(&config_bytes)?;
         let layers = read_record(&folder)?.layers.into_iter().map(|layer| {
-            let folder = self.store.root().join(&layer.folder);
-            if !folder.is_dir() {
-                return Err(RecordError::LayerGone { id: *id, diff_id: layer.diff_id });
-            }
-            Ok(StoredLayer { diff_id: layer.diff_id, tar_size: layer.tar_size, folder })
+            // Found as an entry, so that nobody sweeps it while this image is used.
+            let entry = Store::parse_entry_name(&layer.folder);
+            let folder = entry.and_then(|(bucket, key)| self.store.find(bucket, &key));
+            let gone = || RecordError::LayerGone { id: *id, diff_id: layer.diff_id };
+            let folder = folder.ok_or_else(gone)?;
+            Ok::<_, RecordError>(StoredLayer { diff_id: layer.diff_id, tar_size: layer.tar_size, folder })
         });
         Ok(StoredImage {
             id: *id,
@@ -252,6 +263,7 @@ impl<'store> ImageStore<'store> {
     /// Takes `name` away, and the image's record with its last name; returns whether there was such a name. Layers stay
     /// until the store is pruned.
     pub fn remove(&self, name: &ImageName) -> Result<bool, RecordError> {
+        let _lock = self.lock_names()?;
         let path = self.name_path(name)?;
         let Some(NameRecord { id, .. }) = read_name(&path)? else { return Ok(false) };
         fs_err::remove_file(&path).map_err(RecordError::io("remove", &path))?;
@@ -259,6 +271,22 @@ impl<'store> ImageStore<'store> {
             self.store.remove(Bucket::Images, &id)?;
         }
         Ok(true)
+    }
+
+    /// The images that a name means.
+    pub(crate) fn named_ids(&self) -> Result<Vec<Digest>, RecordError> {
+        Ok(self.names()?.into_iter().map(|(_, record)| record.id).collect())
+    }
+
+    /// The folders of an image's layers, relative to the store.
+    pub(crate) fn layer_folders(&self, id: &Digest) -> Result<Vec<String>, RecordError> {
+        let folder = self.store.root().join(Store::entry_name(Bucket::Images, id));
+        Ok(read_record(&folder)?.layers.into_iter().map(|layer| layer.folder).collect())
+    }
+
+    /// Held while names are given or taken: an image must not lose its last one while it gets another.
+    fn lock_names(&self) -> Result<djship_store::Lock, RecordError> {
+        Ok(self.store.lock("image-names")?)
     }
 
     fn record_of(&self, image: &Image) -> Result<Record, RecordError> {

@@ -13,6 +13,7 @@
 //!   bytecode-v1/ab/ab12..       compiled Python files, by source and interpreter
 //!   facts-v1/ab/ab12..          answers that took a process to find, by everything they depend on
 //!   tmp/  locks/  unsettled/    work in progress, locks between processes, see `durable`
+//!   users/  sweep.lock          who has the store open, and who may sweep it: see `marks`
 //! ```
 
 /// One kind of thing that the store keeps.
@@ -65,6 +66,11 @@ impl Bucket {
             Self::Bytecode => "bytecode-v1",
             Self::Facts => "facts-v1",
         }
+    }
+
+    /// The bucket with this folder.
+    pub(crate) fn named(dir_name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|bucket| bucket.dir_name() == dir_name)
     }
 
     /// Whether entries are spread over 256 folders by the first two digits of their key: so it is for files, of

@@ -61,7 +61,7 @@ impl Note {
         let mut parts = name.splitn(4, '.');
         let boot = Boot { machine: parts.next()?.to_owned(), boot: parts.next()?.to_owned() };
         let dir_name = parts.next()?;
-        let bucket = Bucket::ALL.into_iter().find(|bucket| bucket.dir_name() == dir_name)?;
+        let bucket = Bucket::named(dir_name)?;
         Some(Self { boot, bucket, key: parts.next()?.parse().ok()? })
     }
 }

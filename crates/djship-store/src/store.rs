@@ -8,7 +8,9 @@ use crate::bucket::Bucket;
 use crate::digest::{Digest, DigestWriter};
 use crate::durable::Boot;
 use crate::lock::Lock;
+use crate::marks::Marks;
 use crate::temp::{self, TempDir, TempFile};
+use crate::users::Lease;
 
 /// Something that the store cannot do.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +72,8 @@ pub enum Readers {
 pub struct Store {
     root: PathBuf,
     boot: Boot,
+    lease: Lease,
+    marks: Marks,
 }
 
 impl Store {
@@ -93,10 +97,13 @@ impl Store {
             // Somebody opened it wider; containers may be reading at this moment.
             Readers::Owner => {}
         }
-        for name in ["tmp", "locks", "unsettled"] {
+        for name in ["tmp", "locks", "unsettled", "users"] {
             make_folder(&root.join(name))?;
         }
-        let store = Self { root, boot };
+        let users = root.join("users");
+        let _ = temp::sweep(&users, "");
+        let lease = Lease::take(&users).map_err(StoreError::io("write in", &users))?;
+        let store = Self { root, boot, lease, marks: Marks::default() };
         let tmp = store.tmp_dir();
         temp::sweep(&tmp, "").map_err(StoreError::io("sweep", &tmp))?;
         store.drop_damaged()?;
@@ -116,10 +123,10 @@ impl Store {
         Ok(path)
     }
 
-    /// Where the entry is, if it is there. What is there is complete.
+    /// Where the entry is, if it is there. What is there is complete, and stays at least as long as this store is open.
     pub fn find(&self, bucket: Bucket, key: &Digest) -> Option<PathBuf> {
         let path = self.entry_path(bucket, key);
-        path.symlink_metadata().is_ok().then_some(path)
+        self.use_entry(bucket, key, &path).then_some(path)
     }
 
     /// Where the folder of `key` is, built by `build` in a temporary folder if it is not there yet. One process at a
@@ -140,7 +147,7 @@ impl Store {
         let work = self.temp_dir(bucket.dir_name())?;
         build(work.path())?;
         set_mode(work.path(), 0o755)?;
-        let path = self.prepare_place(bucket, key)?;
+        let path = self.prepare_place(bucket, key, work.path())?;
         work.rename_to(&path).map_err(StoreError::io("keep", &path))?;
         Ok(path)
     }
@@ -165,7 +172,7 @@ impl Store {
         write(&mut writer)?;
         writer.flush().map_err(StoreError::io("write", file.path()))?;
         drop(writer);
-        let path = self.prepare_place(bucket, key)?;
+        let path = self.prepare_place(bucket, key, file.path())?;
         file.rename_to(&path).map_err(StoreError::io("keep", &path))?;
         Ok(path)
     }
@@ -179,7 +186,7 @@ impl Store {
         // No lock: two processes that write the same bytes rename one over the other.
         let file = self.temp_file()?;
         file.file().write_all(bytes).map_err(StoreError::io("write", file.path()))?;
-        let path = self.prepare_place(Bucket::Blobs, &key)?;
+        let path = self.prepare_place(Bucket::Blobs, &key, file.path())?;
         file.rename_to(&path).map_err(StoreError::io("keep", &path))?;
         Ok((key, path))
     }
@@ -201,7 +208,7 @@ impl Store {
         }
         let file = self.temp_file()?;
         write_checked(&file, expected, size_limit, write)?;
-        let path = self.prepare_place(Bucket::Blobs, expected)?;
+        let path = self.prepare_place(Bucket::Blobs, expected, file.path())?;
         file.rename_to(&path).map_err(StoreError::io("keep", &path))?;
         Ok(path)
     }
@@ -209,7 +216,10 @@ impl Store {
     /// Removes an entry; returns whether it was there. Whoever reads it at this moment may fail.
     pub fn remove(&self, bucket: Bucket, key: &Digest) -> Result<bool, StoreError> {
         let _lock = self.lock_key(bucket, key)?;
-        let Some(path) = self.find(bucket, key) else { return Ok(false) };
+        let path = self.entry_path(bucket, key);
+        if path.symlink_metadata().is_err() {
+            return Ok(false);
+        }
         if path.is_dir() {
             // Out of the way first, so that a half removed entry never has the good name.
             let work = self.temp_dir("removed")?;
@@ -244,6 +254,10 @@ impl Store {
         self.lock(&format!("{}.{}", bucket.dir_name(), key.hex()))
     }
 
+    pub(crate) fn try_lock_key(&self, bucket: Bucket, key: &Digest) -> Result<Option<Lock>, StoreError> {
+        self.try_lock(&format!("{}.{}", bucket.dir_name(), key.hex()))
+    }
+
     pub(crate) fn entry_path(&self, bucket: Bucket, key: &Digest) -> PathBuf {
         let hex = key.hex();
         let mut path = self.root.join(bucket.dir_name());
@@ -262,6 +276,22 @@ impl Store {
         &self.boot
     }
 
+    pub(crate) fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    pub(crate) fn users_dir(&self) -> PathBuf {
+        self.root.join("users")
+    }
+
+    pub(crate) fn gate_path(&self) -> PathBuf {
+        self.root.join("sweep.lock")
+    }
+
     fn tmp_dir(&self) -> PathBuf {
         self.root.join("tmp")
     }
@@ -273,13 +303,14 @@ impl Store {
 
     /// Makes the folder that will hold an entry, and notes that the entry is coming. Everything must have been written
     /// by now: whoever settles the store removes the note.
-    fn prepare_place(&self, bucket: Bucket, key: &Digest) -> Result<PathBuf, StoreError> {
+    fn prepare_place(&self, bucket: Bucket, key: &Digest, new: &Path) -> Result<PathBuf, StoreError> {
         let path = self.entry_path(bucket, key);
         let folder = self.bucket_dir(bucket)?;
         if let Some(parent) = path.parent().filter(|parent| *parent != folder) {
             make_folder(parent)?;
         }
         self.note_unsettled(bucket, key)?;
+        self.mark_new(bucket, key, new);
         Ok(path)
     }
 

@@ -166,6 +166,16 @@ pub(crate) fn list() -> i32 {
     0
 }
 
+/// What is left of containers that said nothing since then and do not run.
+pub(super) fn ended(unused_since: std::time::SystemTime) -> Vec<PathBuf> {
+    let entries = fs_err::read_dir(containers()).into_iter().flatten().flatten();
+    let is_old = |folder: &PathBuf| {
+        let time = fs_err::metadata(folder.join("log")).and_then(|log| log.modified());
+        time.is_ok_and(|time| time < unused_since)
+    };
+    entries.map(|entry| entry.path()).filter(|folder| is_old(folder) && alive(folder).is_none()).collect()
+}
+
 fn containers() -> PathBuf {
     env::home(rustix::process::geteuid().is_root()).join("containers")
 }

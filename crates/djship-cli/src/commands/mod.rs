@@ -2,6 +2,7 @@
 
 pub(crate) mod background;
 pub(crate) mod build;
+pub(crate) mod cache;
 pub(crate) mod context;
 pub(crate) mod develop;
 pub(crate) mod doctor;
@@ -9,5 +10,8 @@ pub(crate) mod eject;
 pub(crate) mod images;
 pub(crate) mod load;
 pub(crate) mod plan;
+mod prune;
 pub(crate) mod push;
+pub(crate) mod rmi;
 pub(crate) mod run;
+pub(crate) mod volumes;

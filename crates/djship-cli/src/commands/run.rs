@@ -131,6 +131,10 @@ fn serve(
     let had_volumes = running::has_volumes(tools, &options.name);
     // Two at once would be two overlays on one writable layer, which the kernel calls undefined.
     let _alone = alone(tools, image, options)?;
+    // Nobody takes the image away meanwhile.
+    ImageStore::new(tools.store)
+        .note_running(&image.id, &options.name)
+        .map_err(|error| errors::storage(&error))?;
     let mut container = running::container(tools, image, options).map_err(|error| errors::run(&error))?;
     let one_off = !options.command.is_empty() && options.command[0] != "web";
     container.tty = one_off

@@ -4,11 +4,13 @@ mod build;
 mod develop;
 mod registry;
 mod stages;
+mod stored;
 
 pub(crate) use build::{build, eject};
 pub(crate) use develop::{environment, up, volume};
 pub(crate) use registry::registry;
 pub(crate) use stages::{base, bytecode, child, docker, first_look, run, start, storage};
+pub(crate) use stored::{image, removal, sweep};
 
 /// What a failed command tells the user.
 #[derive(Debug, Clone, PartialEq, Eq)]

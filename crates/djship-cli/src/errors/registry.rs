@@ -16,7 +16,8 @@ pub(crate) fn registry(error: &RegistryError) -> Report {
         }
         RegistryError::Unreachable { .. }
         | RegistryError::Certificate { .. }
-        | RegistryError::NotTls { .. } => connection(report, error),
+        | RegistryError::NotTls { .. }
+        | RegistryError::PlainTokenServer { .. } => connection(report, error),
         RegistryError::WrongCredentials { registry, from, message, .. } => {
             said(report, message).line(format!("It comes from {from}.")).hint(login(registry))
         }
@@ -100,6 +101,10 @@ fn connection(report: Report, error: &RegistryError) -> Report {
         }
         RegistryError::NotTls { registry } => report.hint(format!(
             "If every machine on the way is trusted, declare it: {}={registry}",
+            env::INSECURE_REGISTRIES
+        )),
+        RegistryError::PlainTokenServer { registry, host } => report.hint(format!(
+            "If every machine on the way is trusted, declare both: {}={registry},{host}",
             env::INSECURE_REGISTRIES
         )),
         _ => report.hint("Check the name and the network; proxies are HTTPS_PROXY and NO_PROXY"),

@@ -3,6 +3,7 @@
 //! Wheels first, on a root without a compiler; when something has no wheel, once more on one with the toolchain. uv
 //! does the installing; it comes from the Python index that the host is set up for, by pinned hash.
 
+pub mod caches;
 mod environment;
 mod error;
 pub(crate) mod index_settings;
@@ -144,9 +145,10 @@ impl<'a> Workplace<'a> {
         // What a project compiles is its own: another project's `setup.py` never wrote here.
         let owner = tools.host.owner.map_or_else(|| rustix::process::getuid().as_raw(), |owner| owner.uid);
         let name = format!("{}-{owner}", &project.hex()[..16]);
-        let lock = tools.store.lock(&format!("cache-{name}"))?;
-        let cache = tools.store.root().join("caches-v1").join(name);
+        let lock = tools.store.lock(&caches::lock_name(&name))?;
+        let cache = caches::folder(tools.store).join(name);
         make_owned(&cache, tools)?;
+        tools.store.mark_folder(&cache);
         Ok(Self { tools, plan, roots, settings, folder, cache, uv, _cache_lock: lock })
     }
 

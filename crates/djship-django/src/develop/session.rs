@@ -97,6 +97,7 @@ impl<'a> Session<'a> {
             self.start_project(&description, &processes, supervisor)?;
         }
         self.publish(&description, supervisor)?;
+        self.claim.environment().remember_needs(&self.tools.store.used())?;
         self.now = Some(Now { description, processes });
         Ok(())
     }

@@ -49,6 +49,8 @@ pub struct RunOptions {
 /// What of an image is needed to run it: no tree is read.
 #[derive(Debug, Clone)]
 pub struct Runnable {
+    /// Its id.
+    pub id: djship_store::Digest,
     /// How its containers run.
     pub config: ImageConfig,
     /// The folders of its layers as an overlay takes them, topmost first.
@@ -64,13 +66,14 @@ impl Runnable {
 
 impl From<&Image> for Runnable {
     fn from(image: &Image) -> Self {
-        Self { config: image.config.clone(), lowers: mounted(image) }
+        Self { id: image.id, config: image.config.clone(), lowers: mounted(image) }
     }
 }
 
 impl From<StoredImage> for Runnable {
     fn from(image: StoredImage) -> Self {
         Self {
+            id: image.id,
             config: image.config,
             lowers: image.layers.iter().rev().map(|layer| layer.folder.join(BYTES)).collect(),
         }

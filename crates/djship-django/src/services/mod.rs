@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`wanted`] | what settings and configuration ask for, and the servers that this comes to |
 //! | [`server`] | a service as the supervisor keeps it running |
-//! | [`volume`], [`volumes`] | where a server keeps its data, for one server at a time; all of them |
+//! | [`volume`], [`volumes`] | where a server keeps its data, for one server at a time; all of a project |
+//! | [`kept_volumes`] | those of all projects |
 //! | [`replacement`] | putting a file in the place of a database |
 //! | [`postgres`] | PostgreSQL, also thrown away after a first look; the other kinds have modules of their names |
 
@@ -13,6 +14,7 @@ mod amqp;
 mod container;
 mod error;
 mod inside;
+pub mod kept_volumes;
 mod link;
 mod listen;
 mod mail;

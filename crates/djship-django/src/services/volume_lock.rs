@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::volume::VolumeError;
 
 /// The file in the volume.
-const FILE: &str = "lock";
+pub(super) const FILE: &str = "lock";
 /// How long the processes of a holder who was killed may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest description of a holder that is read, in bytes.
@@ -79,6 +79,22 @@ pub(super) fn take(path: &Path) -> Result<VolumeLock, VolumeError> {
         }
         // Nothing tells when a lock becomes free that others may take as well.
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Whether somebody holds the lock of the volume at `path`. Changes nothing there.
+pub(super) fn is_held(path: &Path) -> Result<bool, VolumeError> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let failed = |errno: Errno| VolumeError::io(path)(errno.into());
+    let file = match rustix::fs::open(path.join(FILE), flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(false),
+        file => file.map_err(failed)?,
+    };
+    // Shared, so that those who look do not see each other.
+    match rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared)) {
+        Ok(()) => Ok(false),
+        Err(Errno::WOULDBLOCK) => Ok(true),
+        Err(errno) => Err(failed(errno)),
     }
 }
 

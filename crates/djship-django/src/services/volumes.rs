@@ -31,12 +31,7 @@ pub fn remove_all(volumes: &Path) -> Result<(), VolumeError> {
     let paths = folders(volumes)?;
     let locks = paths.iter().map(|path| volume_lock::take(path)).collect::<Result<Vec<_>, _>>()?;
     for path in &paths {
-        let removed = match fs_err::rename(path.join(DATA), path.join(NEW)) {
-            // Half of it must never have the good name.
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => temp::remove_tree(path),
-        };
-        removed.map_err(VolumeError::io(path))?;
+        remove_locked(path)?;
     }
     drop(locks);
     match fs_err::remove_dir(volumes) {
@@ -48,7 +43,22 @@ pub fn remove_all(volumes: &Path) -> Result<(), VolumeError> {
     }
 }
 
-fn folders(volumes: &Path) -> Result<Vec<PathBuf>, VolumeError> {
+/// Removes the volume at `path`, unless it is in use.
+pub(super) fn remove_one(path: &Path) -> Result<(), VolumeError> {
+    let _lock = volume_lock::take(path)?;
+    remove_locked(path)
+}
+
+fn remove_locked(path: &Path) -> Result<(), VolumeError> {
+    let removed = match fs_err::rename(path.join(DATA), path.join(NEW)) {
+        // Half of it must never have the good name.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => temp::remove_tree(path),
+    };
+    removed.map_err(VolumeError::io(path))
+}
+
+pub(super) fn folders(volumes: &Path) -> Result<Vec<PathBuf>, VolumeError> {
     let entries = match fs_err::read_dir(volumes) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(VolumeError::io(volumes))?,

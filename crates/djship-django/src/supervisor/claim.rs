@@ -60,6 +60,7 @@ impl Claim {
         let process = write_holder(&environment.lock_file(), &lock)?;
         await_containers(environment)?;
         remove_leftovers(environment)?;
+        environment.remember_project()?;
         for folder in [environment.run(), environment.home(), environment.logs()] {
             make_private(&folder)?;
         }
@@ -240,7 +241,7 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         left.sort();
-        assert_eq!(left, ["home", "lock", "logs"]);
+        assert_eq!(left, ["home", "lock", "logs", "project.json"]);
         drop(place.environment.claim().unwrap());
     }
 

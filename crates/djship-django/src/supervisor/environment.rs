@@ -9,6 +9,7 @@
 //!     run/                work space of the engine, thrown away
 //!     home/               HOME of the programs
 //!     logs/               what the programs said
+//!     project.json        whose it is; needs.json: what it needs of the store. See `known`
 //! ```
 //!
 //! Whether an environment runs is asked of the lock, which the kernel frees however its holder ends; files are
@@ -80,6 +81,11 @@ impl Environments {
     /// Those below `home`, which need not exist.
     pub fn at(home: &Path) -> Self {
         Self { folder: home.join("environments") }
+    }
+
+    /// The folder of all of them.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// What the environment of a project folder is called: `NAME-HASH8`. `folder` is absolute and without links.

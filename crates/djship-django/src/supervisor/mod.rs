@@ -13,6 +13,7 @@ mod ending;
 mod environment;
 mod failure;
 mod kept;
+mod known;
 mod lines;
 mod log;
 mod log_reader;
@@ -35,6 +36,7 @@ pub use control::{Attached, ControlError, Lease, attach, request_restart, reques
 pub use controls::{with_colours_only, without_controls};
 pub use environment::{Environment, EnvironmentError, Environments};
 pub use failure::{StartFailed, WhyNot};
+pub use known::{Halted, Known, PROJECT, Presence};
 pub use log::Log;
 pub use log_reader::{LogLine, LogReader};
 pub use observer::{Because, Event, Observer};

@@ -136,12 +136,8 @@ impl Session<'_> {
         self.refused_for(refusal, what, user)
     }
 
-    /// The same for a refusal of somebody who is not known by name.
-    pub(super) fn refused_by(&self, refusal: Refusal, what: &str) -> RegistryError {
-        self.refused_for(refusal, what, None)
-    }
-
-    fn refused_for(&self, refusal: Refusal, what: &str, user: Option<String>) -> RegistryError {
+    /// The same for a refusal that `user`, or nobody by name, met.
+    pub(super) fn refused_for(&self, refusal: Refusal, what: &str, user: Option<String>) -> RegistryError {
         let (registry, repository) = (self.registry().to_owned(), self.repository().to_owned());
         let is = |code| refusal.has(code);
         let (limited, unknown) = (is("TOOMANYREQUESTS"), is("NAME_UNKNOWN"));

@@ -46,6 +46,14 @@ pub enum RegistryError {
         /// Host and port.
         registry: String,
     },
+    /// Its token server speaks plain HTTP, and passwords must not go there: not both are on this machine or declared insecure.
+    #[error("cannot use the registry `{registry}`: its token server `{host}` is not reached over TLS")]
+    PlainTokenServer {
+        /// Host and port.
+        registry: String,
+        /// Those of the token server.
+        host: String,
+    },
     /// User and password are wrong.
     #[error("the registry `{registry}` does not accept the password of `{user}`")]
     WrongCredentials {

@@ -43,7 +43,8 @@ impl Session<'_> {
             Some(("http", rest)) => {
                 let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
                 if !self.may_be_plain() || !(is_loopback(host) || self.is_declared(host)) {
-                    return Err(protocol("it is not reached over TLS"));
+                    let (registry, host) = (self.registry().to_owned(), host.to_owned());
+                    return Err(RegistryError::PlainTokenServer { registry, host });
                 }
             }
             _ => return Err(protocol("it is no URL")),
@@ -126,7 +127,7 @@ impl Session<'_> {
                 from: login.from.clone(),
                 message: refusal.message,
             },
-            _ => self.refused_by(refusal, "a token"),
+            _ => self.refused_for(refusal, "a token", login.map(|login| login.user.clone())),
         }
     }
 }

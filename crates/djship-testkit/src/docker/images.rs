@@ -12,8 +12,8 @@ use crate::cache::cache_dir;
 use crate::mirror::upstream;
 use crate::needs::{self, Missing};
 
-const CODENAME: &str = "trixie";
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+pub(super) const CODENAME: &str = "trixie";
+pub(super) const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Made again when this changes.
 const FORM: u32 = 2;
 

@@ -4,6 +4,7 @@
 //! The daemon is the first process of a process namespace: when it ends, however it ends, so does everything that it started.
 //! `slirp4netns` connects its network namespace with the outside.
 
+mod compose;
 mod images;
 
 use std::fs::File;
