@@ -77,12 +77,38 @@ pub(crate) fn installer() -> Vec<(String, String)> {
     let relevant = |name: &str| {
         INSTALLER_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || PROXY.contains(&name)
     };
+    variables_where(relevant)
+}
+
+fn variables_where(relevant: impl Fn(&str) -> bool) -> Vec<(String, String)> {
     let mut found: Vec<_> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, value)| relevant(name) && !value.is_empty())
         .collect();
     found.sort();
     found
+}
+
+/// What tells npm where packages are, and who asks for them. Its other settings name places of this host.
+pub(crate) fn npm() -> Vec<(String, String)> {
+    let relevant = |name: &str| {
+        let lower = name.to_lowercase();
+        let setting = lower.strip_prefix("npm_config_").unwrap_or_default();
+        ["registry", "strict_ssl", "proxy", "https_proxy", "noproxy"].contains(&setting)
+            || setting.starts_with("fetch_")
+            || ["NPM_TOKEN", "NODE_AUTH_TOKEN"].contains(&name)
+            || PROXY.contains(&name)
+    };
+    variables_where(relevant)
+}
+
+/// npm's configuration files, weakest first.
+pub(crate) fn npm_configuration() -> Vec<PathBuf> {
+    let own = get("HOME").map(|home| PathBuf::from(home).join(".npmrc"));
+    let mut files = vec![PathBuf::from("/etc/npmrc")];
+    files.extend(get("NPM_CONFIG_USERCONFIG").map(PathBuf::from).or(own));
+    files.retain(|file| file.is_file());
+    files
 }
 
 /// Where the `docker` command would find its daemon.

@@ -79,6 +79,8 @@ impl Workshop {
             ca_bundle: env::ca_bundle(),
             installer: env::installer(),
             pip_configuration: env::pip_configuration(),
+            npm: env::npm(),
+            npm_configuration: env::npm_configuration(),
             debian: DebianSources {
                 main: env::text(env::DEBIAN_MIRROR),
                 security: env::text(env::DEBIAN_SECURITY_MIRROR),

@@ -13,6 +13,7 @@ use crate::bytecode::BytecodeError;
 use crate::context::libraries::{self, LibrariesError};
 use crate::context::{self, ContextError};
 use crate::facts::{self, Facts, FactsError};
+use crate::front_end::{self, FrontEndError};
 use crate::ground::Ground;
 use crate::image::check::{self, CheckError};
 use crate::image::image_config;
@@ -94,6 +95,8 @@ build_errors! {
     Libraries(LibrariesError),
     /// The project cannot be copied.
     Snapshot(SnapshotError),
+    /// The front end cannot be built.
+    FrontEnd(FrontEndError),
     /// The settings do not import.
     Facts(FactsError),
     /// What ships cannot be put together.
@@ -131,6 +134,7 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
     tools.reporter.stage(Stage::Builder);
     let installed = builder::install(tools, &plan, &snapshot, &roots, &base)?;
     let found = libraries::find(tools, &plan, &roots, &base, &installed)?;
+    let snapshot = front_end::build(tools, &plan, snapshot, &roots)?;
 
     tools.reporter.stage(Stage::Facts);
     let runtime =

@@ -12,6 +12,7 @@ pub mod context;
 pub mod develop;
 pub mod eject;
 pub mod facts;
+pub mod front_end;
 pub mod ground;
 mod hosts;
 pub mod image;

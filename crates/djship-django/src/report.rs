@@ -95,6 +95,24 @@ pub enum Note<'a> {
     },
     /// What stays behind.
     LeftOut(&'a [(TreePath, LeftOut)]),
+    /// The dependencies of a front end are installed.
+    NodeModules {
+        /// Number of packages.
+        packages: usize,
+        /// Why they were installed; `None` when they were reused.
+        because: Option<Because>,
+    },
+    /// A front end is built.
+    FrontEnd {
+        /// The folder of `package.json`, relative to the project.
+        folder: String,
+        /// Its script.
+        script: String,
+        /// The number of files that it made or changed.
+        files: usize,
+        /// Why it ran; `None` when its files were reused.
+        because: Option<Because>,
+    },
     /// Static files are collected.
     Static {
         /// Number of files.
@@ -178,6 +196,8 @@ pub enum Root {
     Toolchain,
     /// Runs a database server.
     Service,
+    /// Builds front ends.
+    FrontEnd,
 }
 
 /// Why something is done again.

@@ -43,6 +43,10 @@ pub struct Host {
     pub installer: Vec<(String, String)>,
     /// pip's own configuration files, weakest first.
     pub pip_configuration: Vec<PathBuf>,
+    /// Variables that tell npm where packages are.
+    pub npm: Vec<(String, String)>,
+    /// npm's own configuration files, weakest first.
+    pub npm_configuration: Vec<PathBuf>,
     /// Use no network.
     pub offline: bool,
     /// Where the Debian archives are.

@@ -30,6 +30,7 @@ pub(crate) fn build(error: &BuildError) -> Report {
         BuildError::Snapshot(error) => snapshot(error),
         BuildError::Facts(error) => facts(error),
         BuildError::Context(error) => context(error),
+        BuildError::FrontEnd(error) => super::front_end(error),
         BuildError::Static(error) => statics(error),
         BuildError::Check(error) => check(error),
         BuildError::Bytecode(error) => super::bytecode(error),

@@ -2,12 +2,14 @@
 
 mod build;
 mod develop;
+mod front_end;
 mod registry;
 mod stages;
 mod stored;
 
 pub(crate) use build::{build, eject};
 pub(crate) use develop::{environment, up, volume};
+pub(crate) use front_end::front_end;
 pub(crate) use registry::registry;
 pub(crate) use stages::{base, bytecode, child, docker, first_look, run, start, storage};
 pub(crate) use stored::{image, removal, sweep};

@@ -55,6 +55,15 @@ pub(super) fn note(note: &Note<'_>, verbose: bool) -> Words {
         }
         Note::Facts { facts, because } => self::facts(facts, because.as_ref()),
         Note::LeftOut(paths) => left_out(paths, verbose),
+        Note::NodeModules { packages, because } => {
+            let verb = if because.is_some() { "Installed" } else { "Using" };
+            Words::of(format!("{verb} {} for the front end", count(*packages, "Node package")))
+        }
+        Note::FrontEnd { folder, script, files, because } => {
+            let verb = if because.is_some() { "Built" } else { "Using" };
+            let place = if folder.is_empty() { String::new() } else { format!(" in {folder}") };
+            Words::of(format!("{verb} {} of `npm run {script}`{place}", count(*files, "file")))
+        }
         Note::Static { files, size: bytes, root, because } => {
             let verb = if because.is_some() { "Collected" } else { "Using" };
             Words::of(format!("{verb} {} ({}) in {root}", count(*files, "static file"), size(*bytes)))
@@ -139,6 +148,7 @@ fn root(what: Root, packages: usize, bytes: u64, reused: bool) -> Words {
         Root::Installer => "Installer",
         Root::Toolchain => "Toolchain",
         Root::Service => "Service",
+        Root::FrontEnd => "Node",
     };
     let bytes = if bytes == 0 { String::new() } else { format!(", {}", size(bytes)) };
     let verb = if reused { "in the store" } else { "unpacked" };

@@ -5,4 +5,5 @@ pub mod serving;
 mod snapshot;
 pub mod statics;
 
+pub(crate) use snapshot::copy_tree;
 pub use snapshot::{Snapshot, SnapshotError};

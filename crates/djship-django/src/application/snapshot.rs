@@ -81,27 +81,35 @@ impl Snapshot {
 
     /// A copy of the files, for programs that may write to it, in `target` (which must not exist), owned by `owner`.
     pub fn copy_to(&self, target: &Path, owner: Option<(u32, u32)>) -> Result<(), SnapshotError> {
-        let own = |path: &Path| -> io::Result<()> {
-            match owner {
-                Some((uid, gid)) => fs_err::os::unix::fs::lchown(path, Some(uid), Some(gid)),
-                None => Ok(()),
-            }
-        };
-        let top = |source| StoreError::Io { verb: "make", path: target.to_owned(), source };
-        fs_err::create_dir_all(target).and_then(|()| own(target)).map_err(top)?;
-        for (path, entry) in self.tree.iter() {
-            let to = path.below(target);
-            let made = match &entry.node {
-                Node::Dir => fs_err::create_dir(&to),
-                Node::Symlink { target } => fs_err::os::unix::fs::symlink(target, &to),
-                Node::File { at, .. } => fs_err::copy(at, &to)
-                    .and_then(|_| fs_err::set_permissions(&to, std::fs::Permissions::from_mode(entry.mode))),
-            };
-            made.and_then(|()| own(&to))
-                .map_err(|source| SnapshotError::Copy { path: path.clone(), source })?;
-        }
-        Ok(())
+        copy_tree(&self.tree, target, owner)
     }
+}
+
+/// A copy of files, for programs that may write to it, in `target` (which must not exist), owned by `owner`.
+pub(crate) fn copy_tree(
+    tree: &FileTree,
+    target: &Path,
+    owner: Option<(u32, u32)>,
+) -> Result<(), SnapshotError> {
+    let own = |path: &Path| -> io::Result<()> {
+        match owner {
+            Some((uid, gid)) => fs_err::os::unix::fs::lchown(path, Some(uid), Some(gid)),
+            None => Ok(()),
+        }
+    };
+    let top = |source| StoreError::Io { verb: "make", path: target.to_owned(), source };
+    fs_err::create_dir_all(target).and_then(|()| own(target)).map_err(top)?;
+    for (path, entry) in tree.iter() {
+        let to = path.below(target);
+        let made = match &entry.node {
+            Node::Dir => fs_err::create_dir(&to),
+            Node::Symlink { target } => fs_err::os::unix::fs::symlink(target, &to),
+            Node::File { at, .. } => fs_err::copy(at, &to)
+                .and_then(|_| fs_err::set_permissions(&to, std::fs::Permissions::from_mode(entry.mode))),
+        };
+        made.and_then(|()| own(&to)).map_err(|source| SnapshotError::Copy { path: path.clone(), source })?;
+    }
+    Ok(())
 }
 
 /// The entry of a file, with its bytes in the store.

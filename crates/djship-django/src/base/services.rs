@@ -22,6 +22,11 @@ impl ServiceRoot {
         self.laid.fs()
     }
 
+    /// The packages that it is made of.
+    pub fn packages(&self) -> &[Package] {
+        &self.packages
+    }
+
     /// A package that is in it.
     pub fn package(&self, name: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.name == name)
@@ -41,9 +46,20 @@ impl Roots<'_> {
         self.service_of(&asked, &set)
     }
 
+    /// The root that front ends are built in: Node and npm, and what Git's and scripts' dependencies take for granted.
+    pub fn front_end(&self) -> Result<ServiceRoot, BaseError> {
+        let set = sets::own_service();
+        let asked: Vec<&str> = set.roots.iter().copied().chain(["git", "nodejs", "npm"]).collect();
+        self.made_of(Root::FrontEnd, &asked, &set)
+    }
+
     fn service_of(&self, asked: &[&str], set: &PackageSet) -> Result<ServiceRoot, BaseError> {
+        self.made_of(Root::Service, asked, set)
+    }
+
+    fn made_of(&self, what: Root, asked: &[&str], set: &PackageSet) -> Result<ServiceRoot, BaseError> {
         let packages = self.packages("service", asked, &set.rules)?;
-        let laid = self.root(Root::Service, &packages, Trim::Service)?;
+        let laid = self.root(what, &packages, Trim::Service)?;
         Ok(ServiceRoot { laid, packages })
     }
 }

@@ -11,7 +11,7 @@ pub fn folder(store: &Store) -> PathBuf {
 }
 
 /// What is held by whoever uses the cache `name`.
-pub(super) fn lock_name(name: &str) -> String {
+pub(crate) fn lock_name(name: &str) -> String {
     format!("cache-{name}")
 }
 

@@ -2,6 +2,7 @@
 //! Both are looked for in the project's folder. Nothing is required, and nothing that is not known is passed over.
 
 mod error;
+mod front_end;
 mod keys;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use djship_store::TreePath;
 use toml::de::{DeTable, DeValue};
 
 pub use error::ConfigError;
+pub use front_end::FrontEndWish;
 use keys::{Document, Value};
 
 use super::Project;
@@ -39,6 +41,8 @@ pub struct Config {
     pub processes: BTreeMap<String, Sourced<Entry<OwnProcess>>>,
     /// `develop`.
     pub develop: Develop,
+    /// `front-end`.
+    pub front_end: Option<Sourced<FrontEndWish>>,
 }
 
 /// What is said about something that has a name.
@@ -140,7 +144,7 @@ impl Config {
     }
 
     fn of(table: &Value<'_>) -> Result<Option<Self>, ConfigError> {
-        let keys = table.keys(&["services", "processes", "develop"])?;
+        let keys = table.keys(&["services", "processes", "develop", "front-end"])?;
         if keys.is_empty() {
             return Ok(None);
         }
@@ -152,6 +156,7 @@ impl Config {
             services: services.unwrap_or_default(),
             processes: processes.unwrap_or_default(),
             develop: develop.unwrap_or_default(),
+            front_end: keys.sourced("front-end", FrontEndWish::of)?,
         };
         Ok(Some(config))
     }
