@@ -78,6 +78,7 @@ impl Workshop {
             offline,
             ca_bundle: env::ca_bundle(),
             installer: env::installer(),
+            exported: env::exported(),
             pip_configuration: env::pip_configuration(),
             npm: env::npm(),
             npm_configuration: env::npm_configuration(),

@@ -90,7 +90,15 @@ fn files_that_lead_out_or_never_end_are_refused() -> Result<()> {
     let mirror = DebianMirror::start()?;
     let djship = sharing(&mirror)?;
     let victim = Victim::new()?;
-    for file in ["djship.toml", "Procfile", ".env", "requirements/base.txt", "manage.py"] {
+    for file in [
+        "djship.toml",
+        "Procfile",
+        ".env",
+        "requirements/base.txt",
+        "poetry.lock",
+        "pylock.toml",
+        "manage.py",
+    ] {
         let project = project_of(&owner)?;
         let path = project.at(file);
         let _ = fs_err::remove_file(&path);

@@ -49,6 +49,8 @@ pub(crate) const SUPPLIED_WSGI: &str = include_str!("../python/runtime/supplied-
 pub(crate) const SUPPLIED_ASGI: &str = include_str!("../python/runtime/supplied-asgi.txt");
 /// The installer in the builder, pinned by hash.
 pub(crate) const UV: &str = include_str!("../python/uv.txt");
+/// Supplied when something imports `pkg_resources` and nothing brings it, pinned by hash.
+pub(crate) const PKG_RESOURCES: &str = include_str!("../python/build/pkg-resources.txt");
 /// Byte-compiles files, each to the same bytes whatever else is compiled.
 pub(crate) const COMPILE: &str = include_str!("../python/build/compile.py");
 

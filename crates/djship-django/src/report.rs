@@ -70,6 +70,18 @@ pub enum Note<'a> {
         /// The distributions without a wheel, as the installer names them.
         distributions: Vec<String>,
     },
+    /// These come without hashes and are installed in a step of their own: commits, folders, files.
+    WithoutHashes {
+        /// Names with where they come from.
+        packages: &'a [String],
+    },
+    /// setuptools is installed although nothing asks for it, because something imports `pkg_resources`.
+    PkgResources {
+        /// The version of setuptools.
+        version: String,
+        /// The package that imports it.
+        wanted_by: String,
+    },
     /// The dependencies are installed.
     Installed {
         /// Number of distributions.

@@ -41,6 +41,9 @@ pub struct Host {
     pub ca_bundle: Option<PathBuf>,
     /// Variables that tell pip, uv and proxies where packages are.
     pub installer: Vec<(String, String)>,
+    /// Everything that is exported. A lock's package index may name its user and password by variables; nothing else is looked
+    /// at for a build.
+    pub exported: std::collections::BTreeMap<String, String>,
     /// pip's own configuration files, weakest first.
     pub pip_configuration: Vec<PathBuf>,
     /// Variables that tell npm where packages are.

@@ -84,8 +84,20 @@ pub(crate) fn remember(
 
 /// Files that a plan and a selection read although they need not ship, there or not.
 fn read_for_plan(plan: &Plan) -> Vec<PathBuf> {
-    const NAMES: &[&str] =
-        &[".python-version", "runtime.txt", "Pipfile", "Procfile", "pyproject.toml", "uv.lock"];
+    const NAMES: &[&str] = &[
+        ".python-version",
+        "runtime.txt",
+        "Pipfile",
+        "Procfile",
+        "pyproject.toml",
+        "uv.lock",
+        "poetry.lock",
+        "pdm.lock",
+        "Pipfile.lock",
+        "pylock.toml",
+        "setup.py",
+        "setup.cfg",
+    ];
     let top = &plan.project.folder;
     let mut files: Vec<PathBuf> = plan.dependencies.value.files().iter().map(|file| top.join(file)).collect();
     for folder in plan.project.folders() {

@@ -31,6 +31,9 @@ pub(crate) fn run(args: &PlanArgs) -> Result<i32, Report> {
     for (key, value, from) in rows {
         anstream::println!("{key:<14} {value:<40} {from}");
     }
+    if !plan.passed_over.is_empty() {
+        anstream::println!("{:<14} {:<40} beside it, not used", "", plan.passed_over.join(", "));
+    }
     if let Some(Sourced { value, origin: from @ Origin::File(..) }) = &plan.unmet_wish {
         anstream::println!("{:<14} {value:<40} wished for by {}, not to be had", "", origin(from));
     }

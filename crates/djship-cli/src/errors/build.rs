@@ -12,6 +12,7 @@ use djship_django::facts::FactsError;
 use djship_django::image::check::CheckError;
 use djship_django::plan::PlanError;
 use djship_django::plan::dependencies::DependenciesError;
+use djship_django::plan::locks::{LockError, Tool, Wrong};
 use djship_django::plan::python::PythonError;
 use djship_django::project::ProjectError;
 use djship_django::project::requirements::RequirementsError;
@@ -134,9 +135,16 @@ fn dependencies(error: &DependenciesError) -> Report {
                 .line(format!("Looked in {}", folders.join(", ")))
                 .hint("Write requirements.txt with at least one line: Django")
         }
-        DependenciesError::NotYet { file, .. } => {
-            report.hint(format!("Export it beside {file} as requirements.txt; that is used then"))
+        DependenciesError::NoLock { tool, .. } => {
+            report.hint(format!("Write the lock, and keep it with the project: {}", tool.refresh()))
         }
+        DependenciesError::SeveralLocks { files } => {
+            let first = files.first().map_or("one", String::as_str);
+            report
+                .line("Locks of several tools stand side by side, and pyproject.toml has a section for none or several of them.")
+                .hint(format!("Keep the one that is in use; to keep {first}, remove the others"))
+        }
+        DependenciesError::Lock(error) => lock(error),
         DependenciesError::NoDjango { file } => report.hint(format!("Add Django to {file}")),
         DependenciesError::Requirements(RequirementsError::NoFile { wanted, .. }) => {
             report.hint(format!("Add {wanted}, or remove the line"))
@@ -144,6 +152,44 @@ fn dependencies(error: &DependenciesError) -> Report {
         DependenciesError::Requirements(RequirementsError::Read(error))
         | DependenciesError::Project(error) => project(error, "build"),
         DependenciesError::Toml { .. } => report.hint("Mend the file; nothing was built"),
+    }
+}
+
+fn lock(error: &LockError) -> Report {
+    let report = Report::new(Kind::User, error.to_string()).causes(error);
+    match error {
+        LockError::Stale { tool, .. } => report
+            .line("What is installed would not be what the project asks for, so nothing was installed.")
+            .hint(format!("Make the lock new: {}", tool.refresh())),
+        LockError::Format { tool: Tool::Pdm, .. } => report
+            .line("djship reads format 4 with the groups of each package, as PDM 2.11 and newer write it.")
+            .hint(format!("Make the lock new: {}", Tool::Pdm.refresh())),
+        LockError::Format { tool, .. } => {
+            report.hint(format!("Write the lock with a version of {} that this djship knows", tool.name()))
+        }
+        LockError::Entry { wrong: Wrong::Outside, .. } => {
+            report.hint("Build from the folder that holds both, or put the package into the project")
+        }
+        LockError::Entry { wrong: Wrong::Ssh, .. } => {
+            report.hint("Name the repository by https in the project's file, and make the lock new")
+        }
+        LockError::Entry { wrong: Wrong::Python, .. } => {
+            report.hint("Make the lock new for the Python that `djship plan` shows")
+        }
+        LockError::NoHash { .. } | LockError::Entry { wrong: Wrong::Algorithm, .. } => {
+            report.hint("Make the lock new with hashes; djship installs nothing from an index without")
+        }
+        LockError::NoManifest { manifest, .. } => report.hint(format!("Add {manifest}")),
+        LockError::Project(error) => project(error, "build"),
+        LockError::Syntax { .. }
+        | LockError::Entry { .. }
+        | LockError::Ambiguous { .. }
+        | LockError::Missing { .. }
+        | LockError::Environment { .. }
+        | LockError::Index { .. }
+        | LockError::TooMany { .. } => {
+            report.hint("Make the lock new with the tool that wrote it; nothing was built")
+        }
     }
 }
 
@@ -159,6 +205,9 @@ pub(super) fn builder(error: &BuilderError) -> Report {
         }
         BuilderError::Cache(_) | BuilderError::Io(_) => super::storage(error),
         BuilderError::Bytecode(error) => super::bytecode(error),
+        BuilderError::IndexVariable { variable, .. } => {
+            report.hint(format!("Give its value for this command: {variable}=... djship ..."))
+        }
         BuilderError::NoInstaller { output } => Report { kind: Kind::Host, ..report }
             .tail(output)
             .hint("Check that the Python index can be reached: pip download uv")

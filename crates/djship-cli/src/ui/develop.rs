@@ -64,7 +64,11 @@ fn planned(plan: &DevelopmentPlan) -> Words {
         plan.release.value,
         origin(&plan.release.origin)
     ));
-    words.lines.push(format!("Dependencies from {}", plan.dependencies.value.files().join(", ")));
+    words.lines.push(format!(
+        "Dependencies from {}{}",
+        plan.dependencies.value.files().join(", "),
+        super::words::not_used(&plan.passed_over)
+    ));
     if let Some(wish) = &plan.unmet_wish {
         words.warnings.push(format!(
             "{} asks for Python {}; Debian has no such version, taking {major}.{minor}",

@@ -44,6 +44,14 @@ pub(super) fn note(note: &Note<'_>, verbose: bool) -> Words {
         Note::MustCompile { distributions } => {
             Words::of(format!("No wheel for {}, so the compiler comes in", distributions.join(", ")))
         }
+        Note::PkgResources { version, wanted_by } => Words::of(format!(
+            "Supplied setuptools {version}: {wanted_by} imports pkg_resources, and nothing brings it"
+        )),
+        Note::WithoutHashes { packages } => Words::of(format!(
+            "Installed apart, because {} no hashes: {}",
+            if packages.len() == 1 { "it has" } else { "they have" },
+            packages.join(", ")
+        )),
         Note::Installed { distributions, because: None } => {
             Words::of(format!("Using the {} installed before", count(*distributions, "distribution")))
         }
@@ -131,7 +139,11 @@ fn planned(plan: &Plan) -> Words {
         plan.release.value,
         origin(&plan.release.origin)
     ));
-    words.lines.push(format!("Dependencies from {}", origin(&plan.dependencies.origin)));
+    words.lines.push(format!(
+        "Dependencies from {}{}",
+        origin(&plan.dependencies.origin),
+        not_used(&plan.passed_over)
+    ));
     if let Some(wish) = &plan.unmet_wish {
         words.warnings.push(format!(
             "{} asks for Python {}; Debian has no such version, taking {major}.{minor}",
@@ -140,6 +152,11 @@ fn planned(plan: &Plan) -> Words {
         ));
     }
     words
+}
+
+/// What lies beside the dependencies' files and does not count.
+pub(super) fn not_used(passed_over: &[String]) -> String {
+    if passed_over.is_empty() { String::new() } else { format!(" ({} not used)", passed_over.join(", ")) }
 }
 
 fn root(what: Root, packages: usize, bytes: u64, reused: bool) -> Words {

@@ -7,6 +7,7 @@ pub(crate) mod developing;
 pub(crate) mod docker;
 pub(crate) mod environment;
 pub(crate) mod layout;
+pub(crate) mod lock_tools;
 pub(crate) mod postgres;
 pub(crate) mod processes;
 pub(crate) mod secrets;

@@ -45,13 +45,17 @@ def report(what, name, error):
     ]
     own = [frame for frame in frames if frame.filename.startswith("/app/")]
     frame = (own or frames or [None])[-1]
+    file, number = (frame.filename, frame.lineno) if frame else (None, None)
+    if isinstance(error, SyntaxError) and error.filename and error.filename.startswith("/"):
+        # The traceback ends where the file is imported.
+        file, number = error.filename, error.lineno
     line = {
         "what": what,
         "name": name,
         "type": type(error).__name__,
         "message": str(error)[:2000],
-        "file": frame and frame.filename,
-        "line": frame and frame.lineno,
+        "file": file,
+        "line": number,
     }
     print(json.dumps(line), flush=True)
 

@@ -57,7 +57,7 @@ class ImportsTest(unittest.TestCase):
         )  # fmt: skip
         self.assertEqual(done.returncode, 0, done.stderr)
         *failures, imported = map(json.loads, done.stdout.splitlines())
-        self.imported = imported
+        self.imported, self.failures = imported, failures
         return [(failure["name"], failure["type"]) for failure in failures]
 
     def test_packages_are_imported_and_modules_are_not(self):
@@ -108,6 +108,12 @@ class ImportsTest(unittest.TestCase):
     def test_a_package_that_fails_is_named_once(self):
         self.install("three", {"three/__init__.py": "from . import _x", f"three/_x{SUFFIX}": "PyInit__x"})
         self.assertEqual(self.check("three"), [("three", "ImportError")])
+
+    def test_a_file_that_is_no_python_is_named_itself(self):
+        self.install("eight", {"eight/__init__.py": "from . import views", "eight/views.py": "\ndef broken(:\n"})
+        self.assertEqual(self.check("eight"), [("eight", "SyntaxError")])
+        named = self.failures[0]
+        self.assertEqual((named["file"], named["line"]), (str(self.site / "eight/views.py"), 2))
 
     def compile(self, package, source, *libraries):
         write_files(self.site, {"x.c": source})

@@ -70,7 +70,7 @@ pub(super) fn normalise(
     tree.fill_parents();
     let mut distributions = Vec::new();
     for (path, entry) in tree.iter() {
-        if is_metadata(path)
+        if is_installed(path)
             && path.file_name() == "METADATA"
             && let Some(metadata) = text(entry)?
         {
@@ -102,6 +102,12 @@ fn is_left_out(path: &TreePath) -> bool {
 /// Whether a path is a file of `NAME.dist-info`.
 fn is_metadata(path: &TreePath) -> bool {
     path.parent().is_some_and(|folder| folder.file_name().ends_with(".dist-info"))
+}
+
+/// Whether it is a distribution's own: others carry copies of distributions in folders of theirs.
+fn is_installed(path: &TreePath) -> bool {
+    let folder = path.parent().filter(|_| is_metadata(path)).and_then(|info| info.parent());
+    folder.is_some_and(|folder| folder.file_name() == "site-packages")
 }
 
 fn text(entry: &Entry) -> Result<Option<String>, std::io::Error> {
@@ -165,6 +171,9 @@ mod tests {
         ] {
             fs_err::write(info.join(name), text).unwrap();
         }
+        let vendored = venv.join("lib/python3.13/site-packages/setuptools/_vendor/wheel-1.0.dist-info");
+        fs_err::create_dir_all(&vendored).unwrap();
+        fs_err::write(vendored.join("METADATA"), "Name: wheel\nVersion: 1.0\n").unwrap();
         fs_err::write(venv.join("bin/activate.fish"), "").unwrap();
         let outside = folder.path().join("profile");
         fs_err::write(&outside, "z\na\n").unwrap();

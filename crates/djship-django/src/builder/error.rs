@@ -26,6 +26,14 @@ pub enum BuilderError {
         /// The last lines that pip printed.
         output: Vec<String>,
     },
+    /// An index of the lock is asked with credentials from a variable that is not set.
+    #[error("cannot ask the package index {host}: the variable {variable} is not set")]
+    IndexVariable {
+        /// The index.
+        host: String,
+        /// The variable that the lock's index has in its URL.
+        variable: String,
+    },
     /// The installer failed.
     #[error("cannot install the dependencies from `{file}`")]
     Install {
@@ -68,6 +76,12 @@ pub enum InstallFailure {
     Offline,
     /// The disk is full.
     NoSpace,
+}
+
+impl From<super::index_settings::MissingVariable> for BuilderError {
+    fn from(missing: super::index_settings::MissingVariable) -> Self {
+        Self::IndexVariable { host: missing.host, variable: missing.variable }
+    }
 }
 
 impl From<djship_store::StoreError> for BuilderError {

@@ -8,6 +8,7 @@ mod environment;
 mod error;
 pub(crate) mod index_settings;
 pub(crate) mod network;
+pub(crate) mod pkg_resources;
 mod sources;
 pub mod supplied;
 pub(crate) mod uv;
@@ -35,6 +36,13 @@ use crate::report::{Because, Note};
 use crate::tools::Tools;
 use index_settings::IndexSettings;
 use sources::Sources;
+
+/// In a container that installs: the two lists of a translated lock.
+pub(crate) const HASHED: &str = "/locked.txt";
+/// The other one.
+pub(crate) const UNHASHED: &str = "/unhashed.txt";
+/// The Debian package without which no repository can be read.
+pub(crate) const GIT: &str = "git";
 
 /// Beside the tree of an installed environment: what is in it.
 const RECORD: &str = "installed.json";
@@ -68,7 +76,7 @@ pub fn install(
     let settings = IndexSettings::of(tools.host);
     let project = Key::new("project").part(plan.project.folder.as_os_str().as_encoded_bytes()).digest();
     let sources = Sources::of(plan, snapshot)?;
-    let key = key(&sources, roots, &settings, &project);
+    let key = key(plan, &sources, roots, &settings, &project);
     if tools.host.debian.refresh {
         // What is not pinned is resolved again.
         tools.store.remove(Bucket::Outputs, &key)?;
@@ -105,9 +113,19 @@ fn read_record(folder: &Path) -> Result<Vec<Distribution>, BuilderError> {
 }
 
 /// Stands for everything that decides what an environment holds.
-fn key(sources: &Sources<'_>, roots: &Roots<'_>, settings: &IndexSettings, project: &Digest) -> Digest {
+fn key(
+    plan: &Plan,
+    sources: &Sources<'_>,
+    roots: &Roots<'_>,
+    settings: &IndexSettings,
+    project: &Digest,
+) -> Digest {
     let mut key =
         Key::new("environment, form 3").part(roots.key().as_bytes()).part(python::UV).part(python::COMPILE);
+    key = key.part(python::PKG_RESOURCES);
+    if let Dependencies::Lock(locked) = &plan.dependencies.value {
+        key = key.part(&locked.list.hashed).part(&locked.list.unhashed);
+    }
     // Never another project's: what its `setup.py` files once did to its cache stays there.
     key = sources.add_to(key.part(project.as_bytes()));
     for (name, value) in &settings.environment {
@@ -138,6 +156,10 @@ impl<'a> Workplace<'a> {
     ) -> Result<Self, BuilderError> {
         let installer = roots.installer()?;
         let uv = uv::fetch(tools, || Ok(installer.fs()), &settings)?;
+        let settings = match &plan.dependencies.value {
+            Dependencies::Lock(locked) => settings.with(&locked.list.indexes, &tools.host.exported)?,
+            _ => settings,
+        };
         let folder = tools.store.temp_dir("builder")?;
         for name in ["venv", "out", "source"] {
             make_owned(&folder.path().join(name), tools)?;
@@ -156,17 +178,83 @@ impl<'a> Workplace<'a> {
         let light = self.roots.installer()?.fs();
         self.must(&light, &["venv", "/venv", "--python", "/usr/bin/python3", "--no-config"], &[])?;
         let list = self.requirements(&light)?;
-        let wheels = self.uv(&light, &install_arguments(&list, &["--no-build"]), &[])?;
-        if !wheels.success() {
-            let Some(distributions) = uv::without_wheel(&wheels.lines) else {
-                return Err(self.failure(&wheels));
-            };
-            let toolchain = self.roots.toolchain(self.plan, &distributions);
-            self.tools.reporter.note(Note::MustCompile { distributions });
-            let toolchain = toolchain?.fs();
-            self.must(&toolchain, &install_arguments(&list, &[]), COMPILER)?;
+        if !list.is_empty() {
+            self.install_list(&light, &list)?;
         }
-        Ok(())
+        match &self.plan.dependencies.value {
+            Dependencies::Lock(locked) if !locked.list.unhashed.is_empty() => {
+                self.install_unhashed(UNHASHED, &locked.list.without_hashes, locked.list.git)
+            }
+            Dependencies::UvLock { folder, apart, .. } if !apart.names.is_empty() => {
+                self.export(&light, folder, "/out/apart.txt", "--only-emit-package", &apart.names)?;
+                self.install_unhashed("/out/apart.txt", &apart.shown, apart.git)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Without a compiler first, and once more with what compiles when something has no wheel. A project's own package has
+    /// none, and most need no compiler.
+    fn install_list(&self, light: &Path, list: &[String]) -> Result<(), BuilderError> {
+        let dependencies = &self.plan.dependencies.value;
+        let builds = dependencies.local() && matches!(dependencies, Dependencies::Requirements { .. });
+        let first = install_arguments(list, if builds { &[] } else { &["--no-build"] });
+        let environment = self.compiler(true);
+        let mut finished = self.uv(light, &first, &environment)?;
+        if uv::wants_git(&finished.lines) {
+            let git = self.roots.development(&[], false, &[GIT.to_owned()])?;
+            finished = self.uv(&git.fs(), &first, &environment)?;
+        }
+        if finished.success() {
+            return Ok(());
+        }
+        let distributions = match (uv::without_wheel(&finished.lines), uv::failure(&finished.lines)) {
+            (Some(names), _) => names,
+            (None, Some(InstallFailure::Compile { distribution, .. })) if builds => vec![distribution],
+            _ => return Err(self.failure(&finished)),
+        };
+        let known = self.known(&distributions);
+        let toolchain = self.roots.toolchain(self.plan, &known);
+        self.tools.reporter.note(Note::MustCompile { distributions });
+        let arguments = install_arguments(list, &[]);
+        let mut compiled = self.uv(&toolchain?.fs(), &arguments, &environment)?;
+        if uv::wants_git(&compiled.lines) {
+            let git = self.roots.development(&known, true, &[GIT.to_owned()])?;
+            compiled = self.uv(&git.fs(), &arguments, &environment)?;
+        }
+        if compiled.success() { Ok(()) } else { Err(self.failure(&compiled)) }
+    }
+
+    /// What has no hashes: built from source, first without a compiler, as most of it is plain Python.
+    fn install_unhashed(&self, list: &str, shown: &[String], git: bool) -> Result<(), BuilderError> {
+        self.tools.reporter.note(Note::WithoutHashes { packages: shown });
+        let git = if git { vec![GIT.to_owned()] } else { Vec::new() };
+        let arguments = install_arguments(&["--no-deps", "-r", list].map(str::to_owned), &[]);
+        let environment = self.compiler(false);
+        let first = self.uv(&self.roots.development(&[], false, &git)?.fs(), &arguments, &environment)?;
+        match uv::failure(&first.lines) {
+            _ if first.success() => Ok(()),
+            Some(InstallFailure::Compile { distribution, .. }) => {
+                let distributions = vec![distribution];
+                let toolchain = self.roots.development(&self.known(&distributions), true, &git)?.fs();
+                self.tools.reporter.note(Note::MustCompile { distributions });
+                self.must(&toolchain, &arguments, &environment)
+            }
+            _ => Err(self.failure(&first)),
+        }
+    }
+
+    /// Variables of a step that may compile, and installs by hashes or without.
+    fn compiler(&self, hashed: bool) -> Vec<(&'static str, &'static str)> {
+        let is_list = matches!(self.plan.dependencies.value, Dependencies::Lock(_));
+        let strategy = is_list.then(|| self.settings.strategy(hashed)).flatten();
+        COMPILER.iter().copied().chain(strategy).collect()
+    }
+
+    /// Normalised names of what may be compiled.
+    fn known(&self, more: &[String]) -> Vec<String> {
+        let more = more.iter().map(|name| normalise(name.split("==").next().unwrap_or_default()));
+        self.plan.dependencies.value.names().into_iter().chain(more).collect()
     }
 
     /// The arguments that name what is installed. A lock is exported to a hashed list first.
@@ -175,27 +263,45 @@ impl<'a> Workplace<'a> {
             Dependencies::Requirements { file, .. } | Dependencies::PyProject { file, .. } => {
                 Ok(vec!["-r".to_owned(), format!("/app/{file}")])
             }
-            Dependencies::UvLock { folder, .. } => {
-                let project = format!("/app/{folder}");
-                let export = [
-                    "export",
-                    "--project",
-                    &project,
-                    "--frozen",
-                    "--no-dev",
-                    "--no-emit-project",
-                    "--no-header",
-                    "--format",
-                    "requirements-txt",
-                    "--output-file",
-                    "/out/requirements.txt",
-                ];
-                self.must(root, &export, &[])?;
+            Dependencies::Lock(locked) if locked.list.hashed.is_empty() => Ok(Vec::new()),
+            Dependencies::Lock(_) => {
+                Ok(["--require-hashes", "--no-deps", "-r", HASHED].map(str::to_owned).to_vec())
+            }
+            Dependencies::UvLock { folder, apart, .. } => {
+                self.export(root, folder, "/out/requirements.txt", "--no-emit-package", &apart.names)?;
                 Ok(["--require-hashes", "--no-deps", "-r", "/out/requirements.txt"]
                     .map(str::to_owned)
                     .to_vec())
             }
         }
+    }
+
+    /// Writes what a `uv.lock` in `folder` installs as a requirements file: with or without these packages.
+    fn export(
+        &self,
+        root: &Path,
+        folder: &str,
+        to: &str,
+        option: &str,
+        names: &[String],
+    ) -> Result<(), BuilderError> {
+        let project = format!("/app/{folder}");
+        let mut export = vec![
+            "export",
+            "--project",
+            &project,
+            "--frozen",
+            "--no-dev",
+            "--no-emit-project",
+            "--no-editable",
+            "--no-header",
+            "--format",
+            "requirements-txt",
+            "--output-file",
+            to,
+        ];
+        export.extend(names.iter().flat_map(|name| [option, name.as_str()]));
+        self.must(root, &export, &[])
     }
 
     fn must(
@@ -217,7 +323,11 @@ impl<'a> Workplace<'a> {
         let program = ["/opt/uv/bin/uv"].into_iter().chain(arguments.iter().map(AsRef::as_ref));
         let mut container = child::step([root.to_owned()], program);
         // pip and uv take `./library` in a requirements file from where they are started.
-        container.cwd = "/app".into();
+        container.cwd = match &self.plan.dependencies.value {
+            // What uv exports is relative to the lock.
+            Dependencies::UvLock { folder, .. } => Path::new("/app").join(folder),
+            _ => "/app".into(),
+        };
         container.bind_read_only(&self.uv, "/opt/uv");
         container.bind(self.folder.path().join("venv"), "/venv");
         container.bind(self.folder.path().join("out"), "/out");
@@ -229,6 +339,11 @@ impl<'a> Workplace<'a> {
         } else {
             container.bind_read_only(source, "/app");
         }
+        if let Dependencies::Lock(locked) = &self.plan.dependencies.value {
+            container.file(HASHED, locked.list.hashed.as_str());
+            container.file(UNHASHED, locked.list.unhashed.as_str());
+        }
+        container.file(pkg_resources::LIST, python::PKG_RESOURCES);
         online(&mut container, self.tools, &self.settings);
         for (name, value) in uv::ENVIRONMENT.iter().chain(environment) {
             container.env(*name, *value);
@@ -238,9 +353,19 @@ impl<'a> Workplace<'a> {
 
     /// What is installed, as it ships.
     fn result(&self) -> Result<(FileTree, Vec<Distribution>), BuilderError> {
+        let mut scanned = self.scan()?;
+        if let Some(wanted_by) = pkg_resources::wanted_by(&scanned)? {
+            self.must(&self.roots.installer()?.fs(), &pkg_resources::arguments("/venv/bin/python"), &[])?;
+            let version = pkg_resources::version();
+            self.tools.reporter.note(Note::PkgResources { version, wanted_by });
+            scanned = self.scan()?;
+        }
+        environment::normalise(scanned, self.tools.store)
+    }
+
+    fn scan(&self) -> Result<FileTree, KeepError> {
         let venv = self.folder.path().join("venv");
-        let scanned = FileTree::scan_where(&venv, |path, _| path.file_name() != "__pycache__");
-        environment::normalise(scanned.map_err(KeepError::from)?, self.tools.store)
+        Ok(FileTree::scan_where(&venv, |path, _| path.file_name() != "__pycache__")?)
     }
 
     fn failure(&self, finished: &Finished) -> BuilderError {

@@ -111,6 +111,11 @@ pub(crate) fn without_wheel(lines: &[String]) -> Option<Vec<String>> {
     stopped.then_some(names)
 }
 
+/// Whether it stopped because a repository is asked for and there is no git.
+pub(crate) fn wants_git(lines: &[String]) -> bool {
+    joined(lines).contains("Git executable not found")
+}
+
 /// What uv's last words say about the reason.
 pub(crate) fn failure(lines: &[String]) -> Option<InstallFailure> {
     let text = joined(lines);

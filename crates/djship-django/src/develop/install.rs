@@ -4,6 +4,8 @@
 //! use: going back to a branch with other requirements is going back to its environment, and an installation that
 //! fails, or is killed, changes nothing.
 
+mod lists;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +16,7 @@ use djship_store::beneath::Found;
 use super::{Cache, Developer, needed};
 use crate::base::Roots;
 use crate::builder::index_settings::IndexSettings;
-use crate::builder::{BuilderError, InstallFailure, network, uv};
+use crate::builder::{BuilderError, HASHED, UNHASHED, network, pkg_resources, uv};
 use crate::child::{self, Finished};
 use crate::context::{elf, native};
 use crate::laid::Key;
@@ -89,6 +91,10 @@ pub(super) fn install(
     }
     let because =
         if request.cache.linked("venv").is_some() { Because::InputsChanged } else { Because::First };
+    let settings = match request.dependencies.list() {
+        Some(list) => settings.with(&list.indexes, &tools.host.exported)?,
+        None => settings,
+    };
     let work = Workplace::open(tools, request, &settings, &uv, &sources)?;
     let compiled = work.install(roots, &venv)?;
     let record = Record {
@@ -161,7 +167,8 @@ fn key(
     sources: &[(String, String)],
 ) -> String {
     let mut key = Key::new("development environment, form 2").part(roots.interpreter().as_bytes());
-    key = key.part(python::UV).part(format!("{:?}", request.dependencies.install));
+    key =
+        key.part(python::UV).part(python::PKG_RESOURCES).part(format!("{:?}", request.dependencies.install));
     for (name, text) in sources {
         key = key.part(name).part(text);
     }
@@ -260,71 +267,10 @@ impl<'a> Workplace<'a> {
         let make =
             ["venv", "--clear", &place, "--python", "/usr/bin/python3", "--no-config", "--prompt", &name];
         self.must(&light, &make, &[])?;
-        let list = self.requirements(&light)?;
         let python = format!("{place}/bin/python");
-        let arguments = |further: &[&str]| {
-            let mut arguments = ["pip", "install", "--python", &python].map(str::to_owned).to_vec();
-            arguments.extend(further.iter().map(|&text| text.to_owned()));
-            arguments.extend(list.iter().cloned());
-            arguments
-        };
-        // A project's own package has no wheel, and needs no compiler.
-        let only_wheels = if self.request.dependencies.local() { vec![] } else { vec!["--no-build"] };
-        let wheels = self.uv(&light, &arguments(&only_wheels), &[])?;
-        if wheels.success() {
-            return Ok(None);
-        }
-        let names = match uv::without_wheel(&wheels.lines) {
-            Some(names) => names,
-            None if self.request.dependencies.local()
-                && matches!(uv::failure(&wheels.lines), Some(InstallFailure::Compile { .. })) =>
-            {
-                Vec::new()
-            }
-            None => return Err(self.failure(&wheels)),
-        };
-        self.tools.reporter.note(Note::MustCompile { distributions: names.clone() });
-        let mut known: Vec<String> = names.iter().map(|name| normalise(name)).collect();
-        known.extend(self.request.dependencies.names());
-        let toolchain = roots.development(&known, true, self.request.packages)?.fs();
-        self.must(&toolchain, &arguments(&[]), &[("CFLAGS", "-g1 -O2")])?;
-        known.sort();
-        known.dedup();
-        Ok(Some(known))
-    }
-
-    /// The arguments that name what is installed. A lock is exported to a hashed list first.
-    fn requirements(&self, root: &Path) -> Result<Vec<String>, BuilderError> {
-        match &self.request.dependencies.install {
-            Install::Files { files, groups, extras } => {
-                let file = files.first().map_or("", String::as_str);
-                let files = files.iter().flat_map(|file| ["-r".to_owned(), format!("/app/{file}")]);
-                let extras = extras.iter().flat_map(|extra| ["--extra".to_owned(), extra.clone()]);
-                let groups =
-                    groups.iter().flat_map(|group| ["--group".to_owned(), format!("/app/{file}:{group}")]);
-                Ok(files.chain(extras).chain(groups).collect())
-            }
-            Install::Lock { folder, extras } => {
-                let folder = format!("/app/{folder}");
-                let mut export = vec![
-                    "export",
-                    "--project",
-                    &folder,
-                    "--frozen",
-                    "--no-emit-project",
-                    "--no-header",
-                    "--format",
-                    "requirements-txt",
-                    "--output-file",
-                    "/out/requirements.txt",
-                ];
-                export.extend(extras.iter().flat_map(|extra| ["--extra", extra.as_str()]));
-                self.must(root, &export, &[])?;
-                Ok(["--require-hashes", "--no-deps", "-r", "/out/requirements.txt"]
-                    .map(str::to_owned)
-                    .to_vec())
-            }
-        }
+        let compiled = self.install_lists(roots, &light, &python)?;
+        self.add_pkg_resources(&light, venv, &python)?;
+        Ok(compiled)
     }
 
     fn must(
@@ -348,10 +294,18 @@ impl<'a> Workplace<'a> {
         self.request.developer.enter(&mut container);
         container.env("HOME", "/tmp");
         // pip and uv take `./library` in a requirements file from where they are started.
-        container.cwd = "/app".into();
+        container.cwd = match &self.request.dependencies.install {
+            // What uv exports is relative to the lock.
+            Install::Lock { folder, .. } => Path::new("/app").join(folder),
+            _ => "/app".into(),
+        };
         container.bind_read_only(self.uv, "/opt/uv");
         container.bind(self.folder.path().join("out"), "/out");
         self.show_project(&mut container);
+        if let Some(list) = self.request.dependencies.list() {
+            container.file(HASHED, list.hashed.as_str()).file(UNHASHED, list.unhashed.as_str());
+        }
+        container.file(pkg_resources::LIST, python::PKG_RESOURCES);
         network::online(&mut container, self.tools, self.settings);
         for (name, value) in uv::ENVIRONMENT.iter().chain(environment) {
             container.env(*name, *value);

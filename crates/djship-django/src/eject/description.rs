@@ -41,6 +41,17 @@ pub struct Copy {
     pub target: String,
 }
 
+/// A tool that reads its own lock.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct LockTool {
+    /// What people call it.
+    pub name: &'static str,
+    /// Its command, and its name in the index.
+    pub command: &'static str,
+    /// Its lock.
+    pub lock: &'static str,
+}
+
 /// What serves in production.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Server {
@@ -75,6 +86,8 @@ pub struct Description {
     pub production_packages: Vec<String>,
     /// uv's version, where the project's files are read by uv.
     pub uv: Option<String>,
+    /// Another tool that the project's lock needs.
+    pub lock_tool: Option<LockTool>,
     /// What the requirements of development stand in.
     pub copies: Vec<Copy>,
     /// The shell line that installs development's requirements.
@@ -150,6 +163,7 @@ impl Description {
             production_packages: production.into_iter().collect(),
             uv: installing::needs_uv(plan, development)
                 .then(|| python::pinned_version(python::UV, "uv").unwrap_or_default()),
+            lock_tool: installing::lock_tool(plan, development),
             copies: installing::copies(development),
             install_development: installing::install_development(development),
             install_production: installing::install_production(plan),

@@ -5,23 +5,73 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::description::Copy;
+use super::description::{Copy, LockTool};
 use crate::builder::Distribution;
 use crate::context::native;
 use crate::plan::Plan;
 use crate::plan::dependencies::Dependencies;
 use crate::plan::development::{DevelopmentPlan, Install};
+use crate::plan::locks::{Lock, Tool};
 use crate::project::requirements::normalise;
 
 /// Whether uv reads what one of the two plans installs; pip reads requirements files only.
 pub(super) fn needs_uv(plan: &Plan, development: &DevelopmentPlan) -> bool {
-    let by_files = matches!(plan.dependencies.value, Dependencies::Requirements { .. });
-    !by_files || is_uvs(&development.dependencies.value.install)
+    let production = match &plan.dependencies.value {
+        Dependencies::Requirements { .. } => false,
+        Dependencies::Lock(locked) => locked.lock.tool == Tool::Pylock,
+        Dependencies::UvLock { .. } | Dependencies::PyProject { .. } => true,
+    };
+    let development = &development.dependencies.value;
+    let lock = development.lock().map(|lock| lock.tool);
+    production || lock == Some(Tool::Pylock) || is_uvs(&development.install)
+}
+
+/// The tool that reads the lock of one of the two plans, if it is neither uv nor pip.
+pub(super) fn lock_tool(plan: &Plan, development: &DevelopmentPlan) -> Option<LockTool> {
+    let production = match &plan.dependencies.value {
+        Dependencies::Lock(locked) => Some(&locked.lock),
+        _ => None,
+    };
+    let lock = production.or(development.dependencies.value.lock())?;
+    let command = command(lock.tool)?;
+    Some(LockTool { name: lock.tool.name(), command, lock: lock.tool.lock() })
+}
+
+/// What a tool is called in its index and on the command line.
+fn command(tool: Tool) -> Option<&'static str> {
+    match tool {
+        Tool::Poetry => Some("poetry"),
+        Tool::Pdm => Some("pdm"),
+        Tool::Pipenv => Some("pipenv"),
+        Tool::Uv | Tool::Pylock => None,
+    }
+}
+
+/// The words that install from a lock into the environment `venv`; `top` is where the project is.
+fn from_lock(lock: &Lock, top: &str, venv: &str, development: bool) -> String {
+    let folder = lock.file.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let folder = quote(format!("{top}/{folder}").trim_end_matches('/'));
+    let words = match (lock.tool, development) {
+        (Tool::Poetry, true) => "install --no-root --no-interaction",
+        (Tool::Poetry, false) => "install --no-root --no-interaction --only main",
+        (Tool::Pdm, true) => "sync --no-self --dev",
+        (Tool::Pdm, false) => "sync --no-self --prod",
+        (Tool::Pipenv, true) => "sync --dev",
+        (Tool::Pipenv, false) => "sync",
+        (Tool::Uv | Tool::Pylock, _) => "",
+    };
+    let Some(tool) = command(lock.tool) else {
+        let uv = "/opt/uv/bin/uv pip install --no-cache --python";
+        return format!("cd {folder} && {uv} {venv}/bin/python --requirement {}", lock.tool.lock());
+    };
+    // All three install into the environment that is active.
+    format!("cd {folder} && VIRTUAL_ENV={venv} /opt/{tool}/bin/{tool} {words}")
 }
 
 fn is_uvs(install: &Install) -> bool {
     match install {
         Install::Lock { .. } => true,
+        Install::List(_) => false,
         Install::Files { files, groups, extras } => {
             !groups.is_empty()
                 || !extras.is_empty()
@@ -96,7 +146,13 @@ pub(super) fn install_development(development: &DevelopmentPlan) -> String {
             let pip = "/opt/development/bin/pip install --no-cache-dir --disable-pip-version-check";
             format!("cd /requirements && {pip}{files}")
         }
-        Install::Lock { folder, extras } => {
+        // There is a list for a lock alone.
+        Install::List(_) => development
+            .dependencies
+            .value
+            .lock()
+            .map_or_else(String::new, |lock| from_lock(lock, "/requirements", "/opt/development", true)),
+        Install::Lock { folder, extras, .. } => {
             let extras = options("--extra", extras.iter().cloned());
             let folder = quote(format!("/requirements/{folder}").trim_end_matches('/'));
             let uv = "/opt/uv/bin/uv sync --frozen --no-install-project --no-cache";
@@ -125,6 +181,7 @@ pub(super) fn install_production(plan: &Plan) -> String {
             "(cd /app && /opt/uv/bin/uv pip install --quiet --python /venv/bin/python --requirement {})",
             quote(file)
         ),
+        Dependencies::Lock(locked) => format!("({})", from_lock(&locked.lock, "/app", "/venv", false)),
         Dependencies::UvLock { folder, .. } => format!(
             "(cd {} && UV_PROJECT_ENVIRONMENT=/venv /opt/uv/bin/uv sync --quiet --frozen --no-dev --no-install-project)",
             quote(format!("/app/{folder}").trim_end_matches('/'))

@@ -93,6 +93,50 @@ fn a_lock_is_read_by_uv_and_manage_py_may_lie_deeper() {
 }
 
 #[test]
+fn other_locks_are_read_by_their_own_tools() {
+    let hash = "0".repeat(64);
+    let pdm = format!(
+        "[metadata]\nlock_version = \"4.5.0\"\n[[package]]\nname = \"django\"\nversion = \"5.2\"\n\
+         groups = [\"default\"]\nfiles = [{{file = \"d.whl\", hash = \"sha256:{hash}\"}}]\n"
+    );
+    let folder = project(&[("pdm.lock", &pdm), ("pyproject.toml", "[project]\nname = \"x\"\n")]);
+    let files = files_of(folder.path(), &[], |_| ());
+    let dev = text(&files, "docker/Dockerfile-dev");
+    let tool =
+        "\n\n# PDM, which reads pdm.lock.\nRUN python3 -m venv /opt/pdm \\\n    && /opt/pdm/bin/pip install";
+    assert!(
+        dev.contains(tool)
+            && dev
+                .contains("COPY pdm.lock pyproject.toml /requirements/\nRUN python3 -m venv --without-pip ")
+            && dev.contains(
+                "cd /requirements && VIRTUAL_ENV=/opt/development /opt/pdm/bin/pdm sync --no-self --dev\n"
+            ),
+        "{dev}"
+    );
+    assert!(!dev.contains("uv"), "{dev}");
+    let builder = text(&files, "docker/builder.sh");
+    assert!(
+        builder.contains("\n(cd /app && VIRTUAL_ENV=/venv /opt/pdm/bin/pdm sync --no-self --prod)\n"),
+        "{builder}"
+    );
+
+    let pylock = format!(
+        "lock-version = \"1.0\"\n[[packages]]\nname = \"django\"\nversion = \"5.2\"\n\
+         wheels = [{{url = \"https://example.org/django-5.2-py3-none-any.whl\", name = \"django-5.2-py3-none-any.whl\", hashes = {{sha256 = \"{hash}\"}}}}]\n"
+    );
+    let folder = project(&[("pylock.toml", &pylock)]);
+    let files = files_of(folder.path(), &[], |_| ());
+    let dev = text(&files, "docker/Dockerfile-dev");
+    assert!(
+        dev.contains("/opt/uv/bin/pip install") && dev.contains("COPY pylock.toml /requirements/"),
+        "{dev}"
+    );
+    let builder = text(&files, "docker/builder.sh");
+    let install = "(cd /app && /opt/uv/bin/uv pip install --no-cache --python /venv/bin/python --requirement pylock.toml)";
+    assert!(builder.contains(install), "{builder}");
+}
+
+#[test]
 fn files_without_a_server_have_no_volumes() {
     let folder = project(&[("requirements.txt", "Django\n")]);
     let files = files_of(folder.path(), &[], |facts| {

@@ -3,6 +3,11 @@
 use crate::project::requirements::{Requirement, Requirements, RequirementsError};
 use crate::project::{Project, ProjectError};
 
+use super::locks::uv::Apart;
+use super::locks::{self, List, Lock, LockError, Scope, Tool};
+use super::precedence;
+use super::python::Release;
+use super::setuptools;
 use super::{Origin, Sourced};
 
 /// Requirements files that name production.
@@ -22,10 +27,6 @@ pub(super) const PARTS: &[&str] =
 
 /// The file that all Python tools share.
 pub(super) const SHARED: &str = "pyproject.toml";
-
-/// Locks that are not read yet.
-const FOREIGN_LOCKS: &[(&str, &str)] =
-    &[("poetry.lock", "Poetry"), ("Pipfile.lock", "Pipenv"), ("pdm.lock", "PDM"), ("Pipfile", "Pipenv")];
 
 /// What is installed.
 #[derive(Debug, Clone)]
@@ -47,7 +48,11 @@ pub enum Dependencies {
         django: Option<String>,
         /// The names of everything that is locked.
         names: Vec<String>,
+        /// What of it has no hashes.
+        apart: Apart,
     },
+    /// Another tool's lock, translated.
+    Lock(Box<Locked>),
     /// `[project.dependencies]` of a `pyproject.toml`, without a lock.
     PyProject {
         /// The file, relative to the project.
@@ -55,6 +60,25 @@ pub enum Dependencies {
         /// The requirements that it lists.
         all: Requirements,
     },
+}
+
+/// A translated lock with what is installed of it.
+#[derive(Debug, Clone)]
+pub struct Locked {
+    /// The lock.
+    pub lock: Lock,
+    /// What is installed; empty until the release is known.
+    pub list: List,
+}
+
+/// What a lock installs; Django is part of it.
+pub(super) fn list(lock: &Lock, release: Release, scope: Scope) -> Result<List, DependenciesError> {
+    let list = lock.list(release, scope)?;
+    if list.names.iter().any(|name| name == "django") {
+        Ok(list)
+    } else {
+        Err(DependenciesError::NoDjango { file: lock.file.clone() })
+    }
 }
 
 /// Why the dependencies cannot be told.
@@ -66,14 +90,23 @@ pub enum DependenciesError {
         /// The folders that were searched, relative to the project.
         folders: Vec<String>,
     },
-    /// A tool whose lock is not read yet.
-    #[error("cannot install from `{file}`: {tool}'s files are not supported yet")]
-    NotYet {
+    /// A tool's file without the lock that belongs to it.
+    #[error("cannot install from `{file}`: there is no `{lock}` beside it", lock = tool.lock())]
+    NoLock {
         /// The file that was found.
         file: String,
         /// Whose it is.
-        tool: &'static str,
+        tool: Tool,
     },
+    /// Locks of several tools, and nothing says which one counts.
+    #[error("cannot choose between the locks {}", quoted(files))]
+    SeveralLocks {
+        /// The locks.
+        files: Vec<String>,
+    },
+    /// A lock cannot be installed from.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// The dependencies do not name Django.
     #[error("cannot use `{file}`: Django is not among its dependencies")]
     NoDjango {
@@ -110,39 +143,49 @@ impl Dependencies {
     fn in_folder(project: &Project, folder: &str) -> Result<Option<Sourced<Self>>, DependenciesError> {
         let at = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
         let from = |file: String, value| Sourced { value, origin: Origin::File(file, None) };
-        if let Some(text) = project.read(&at("uv.lock"))? {
-            let lock: UvLock = parse(&at("uv.lock"), &text)?;
-            let django = lock.package.iter().find(|package| package.name == "django");
-            let value = Self::UvLock {
-                folder: folder.to_owned(),
-                requires_python: lock.requires_python,
-                django: django.and_then(|package| package.version.clone()),
-                names: lock.package.into_iter().map(|package| package.name).collect(),
-            };
-            return Ok(Some(from(at("uv.lock"), value)));
+        let shared = project.read(&at(SHARED))?;
+        match precedence::lock(project, folder, shared.as_deref())? {
+            Some(Tool::Uv) => {
+                return uv_lock(project, folder, shared.as_deref())
+                    .map(|value| value.map(|value| from(at("uv.lock"), value)));
+            }
+            Some(tool) => {
+                if let Some(lock) = Lock::read(project, folder, tool)? {
+                    let file = lock.file.clone();
+                    let locked = Locked { lock, list: List::default() };
+                    return Ok(Some(from(file, Self::Lock(Box::new(locked)))));
+                }
+            }
+            None => {}
         }
         // A file that names production wins over one for all.
         for name in PRODUCTION.iter().chain(FOR_ALL).chain(PARTS) {
             let file = at(name);
-            if project.folder.join(&file).is_file() {
+            if project.has(&file)? {
                 let all = Requirements::read(project, &file)?;
                 return Ok(Some(from(file.clone(), Self::Requirements { file, all })));
             }
         }
-        for (name, tool) in FOREIGN_LOCKS {
-            if project.folder.join(at(name)).is_file() {
-                return Err(DependenciesError::NotYet { file: at(name), tool });
+        // What pip-tools compiles, where it was not compiled.
+        for name in PRODUCTION.iter().chain(FOR_ALL).chain(PARTS) {
+            let file = at(&name.replace(".txt", ".in"));
+            if project.has(&file)? {
+                let all = Requirements::read(project, &file)?;
+                return Ok(Some(from(file.clone(), Self::Requirements { file, all })));
             }
         }
-        let file = at(SHARED);
-        if let Some(text) = project.read(&file)? {
-            let listed = parse::<PyProject>(&file, &text)?.project.and_then(|project| project.dependencies);
+        if let Some(text) = &shared {
+            let file = at(SHARED);
+            let listed = parse::<PyProject>(&file, text)?.project.and_then(|project| project.dependencies);
             if let Some(listed) = listed.filter(|listed| !listed.is_empty()) {
                 let all = Requirements::of_lines(&file, &listed);
                 return Ok(Some(from(file.clone(), Self::PyProject { file, all })));
             }
         }
-        Ok(None)
+        precedence::needs_lock(project, folder, shared.as_deref())?;
+        let setup = setuptools::find(project, folder)?;
+        Ok(setup
+            .map(|setup| from(setup.file.clone(), Self::Requirements { file: setup.file, all: setup.all })))
     }
 
     /// Every file that decides what is installed, relative to the project.
@@ -150,6 +193,7 @@ impl Dependencies {
         match self {
             Self::Requirements { all, .. } => all.files.clone(),
             Self::PyProject { file, .. } => vec![file.clone()],
+            Self::Lock(locked) => locked.lock.files(),
             Self::UvLock { folder, .. } => {
                 let at =
                     |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
@@ -162,7 +206,7 @@ impl Dependencies {
     pub fn requirement(&self, name: &str) -> Option<&Requirement> {
         match self {
             Self::Requirements { all, .. } | Self::PyProject { all, .. } => all.find(name),
-            Self::UvLock { .. } => None,
+            Self::UvLock { .. } | Self::Lock(_) => None,
         }
     }
 
@@ -173,13 +217,58 @@ impl Dependencies {
                 all.requirements.iter().map(|requirement| requirement.name.clone()).collect()
             }
             Self::UvLock { names, .. } => names.clone(),
+            Self::Lock(locked) => locked.list.names.clone(),
         }
     }
 
     /// Whether something is installed from the project's own folder.
     pub fn local(&self) -> bool {
-        matches!(self, Self::Requirements { all, .. } if all.local)
+        match self {
+            Self::Requirements { all, .. } => all.local,
+            Self::Lock(locked) => locked.list.local,
+            Self::UvLock { apart, .. } => apart.local,
+            Self::PyProject { .. } => false,
+        }
     }
+
+    /// Decides what is installed, now that Python is known.
+    pub(super) fn settle(&mut self, release: Release) -> Result<(), DependenciesError> {
+        match self {
+            Self::Lock(locked) => {
+                locked.list = list(&locked.lock, release, Scope::Production)?;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn uv_lock(
+    project: &Project,
+    folder: &str,
+    shared: Option<&str>,
+) -> Result<Option<Dependencies>, DependenciesError> {
+    let at = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+    let Some(text) = project.read(&at("uv.lock"))? else { return Ok(None) };
+    let table: toml::Table = parse(&at("uv.lock"), &text)?;
+    let manifest: toml::Table = parse(&at(SHARED), shared.unwrap_or_default())?;
+    if !locks::uv::is_fresh(&table, &manifest) {
+        return Err(LockError::Stale { file: at("uv.lock"), manifest: at(SHARED), tool: Tool::Uv }.into());
+    }
+    let lock: UvLock = parse(&at("uv.lock"), &text)?;
+    let django = lock.package.iter().find(|package| package.name == "django");
+    Ok(Some(Dependencies::UvLock {
+        folder: folder.to_owned(),
+        requires_python: lock.requires_python,
+        django: django.and_then(|package| package.version.clone()),
+        names: lock.package.into_iter().map(|package| package.name).collect(),
+        apart: locks::uv::apart(&at("uv.lock"), folder, &table)?,
+    }))
+}
+
+/// Names as a sentence has them.
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ")
 }
 
 #[derive(serde::Deserialize)]
@@ -254,9 +343,24 @@ mod tests {
     }
 
     #[test]
+    fn what_pip_tools_and_setuptools_have() {
+        assert_eq!(origin(find(&[("requirements.in", "Django")], "manage.py")), "requirements.in");
+        let both = [("requirements.in", "Django"), ("requirements.txt", "Django==5.2")];
+        assert_eq!(origin(find(&both, "manage.py")), "requirements.txt");
+        let setup =
+            [("setup.py", "setup(install_requires=['Django'])"), ("pyproject.toml", "[tool.black]\n")];
+        let found = find(&setup, "manage.py").unwrap();
+        assert!(found.value.local() && found.value.requirement("django").is_some());
+    }
+
+    #[test]
     fn what_cannot_be_installed_is_named() {
-        let error = find(&[("poetry.lock", "")], "manage.py").unwrap_err();
-        assert!(matches!(error, DependenciesError::NotYet { tool: "Poetry", .. }));
+        let error = find(&[("Pipfile", "[packages]\ndjango = \"*\"\n")], "manage.py").unwrap_err();
+        assert!(matches!(error, DependenciesError::NoLock { tool: Tool::Pipenv, .. }));
+        assert_eq!(error.to_string(), "cannot install from `Pipfile`: there is no `Pipfile.lock` beside it");
+        let table = "[tool.poetry]\nname = \"x\"\n[tool.poetry.dependencies]\ndjango = \"*\"\n";
+        let error = find(&[("pyproject.toml", table)], "manage.py").unwrap_err();
+        assert!(matches!(error, DependenciesError::NoLock { tool: Tool::Poetry, .. }));
         assert!(matches!(find(&[], "manage.py"), Err(DependenciesError::None { .. })));
         let error = find(&[("pyproject.toml", "[project\n")], "manage.py").unwrap_err();
         assert!(error.to_string().contains("line 1"), "{error}");

@@ -4,12 +4,16 @@ mod tables;
 
 use tables::Tables;
 
-use super::dependencies::{Dependencies, DependenciesError, FOR_ALL, PARTS, PRODUCTION, SHARED};
+use super::dependencies::{self, Dependencies, DependenciesError, FOR_ALL, PARTS, PRODUCTION, SHARED};
+use super::locks::uv::Apart;
+use super::locks::{List, Lock, Scope};
+use super::precedence;
 use super::python::{self, Release};
+use super::setuptools;
 use super::{Origin, PlanError, Sourced};
-use crate::project::Project;
 use crate::project::config::Config;
 use crate::project::requirements::Requirements;
+use crate::project::{Project, ProjectError};
 
 /// Where development's requirements stand, best first.
 const DEVELOPMENT: &[&str] = &[
@@ -39,16 +43,23 @@ pub struct DevelopmentPlan {
     pub unmet_wish: Option<Sourced<String>>,
     /// What is installed.
     pub dependencies: Sourced<DevelopmentDependencies>,
+    /// Files of other dependency managers beside it, relative to the project: what is in them does not count.
+    pub passed_over: Vec<String>,
 }
 
 impl DevelopmentPlan {
     /// Decides everything that the files of the project decide.
     pub fn for_project(project: &Project, config: &Config) -> Result<Self, PlanError> {
-        let dependencies = DevelopmentDependencies::find(project, config)?;
+        let mut dependencies = DevelopmentDependencies::find(project, config)?;
         let production = match Dependencies::find(project) {
             Ok(found) => found.value,
             // There is nothing to share a release with.
-            Err(DependenciesError::None { .. } | DependenciesError::NotYet { .. }) => {
+            Err(
+                DependenciesError::None { .. }
+                | DependenciesError::NoLock { .. }
+                | DependenciesError::SeveralLocks { .. }
+                | DependenciesError::Lock(_),
+            ) => {
                 let DevelopmentDependencies { files, all, .. } = &dependencies.value;
                 Dependencies::Requirements {
                     file: files.first().cloned().unwrap_or_default(),
@@ -58,7 +69,11 @@ impl DevelopmentPlan {
             Err(error) => return Err(error.into()),
         };
         let (release, unmet_wish) = python::choose(project, &production)?;
-        Ok(Self { project: project.clone(), release, unmet_wish, dependencies })
+        dependencies.value.settle(release.value)?;
+        let passed_over = precedence::passed_over(project, &production);
+        let used = dependencies.value.files();
+        let passed_over = passed_over.into_iter().filter(|file| !used.contains(file)).collect();
+        Ok(Self { project: project.clone(), release, unmet_wish, dependencies, passed_over })
     }
 }
 
@@ -73,6 +88,8 @@ pub struct DevelopmentDependencies {
     all: Requirements,
     /// The normalised names of what a lock holds; empty without.
     locked: Vec<String>,
+    /// The lock that is translated.
+    lock: Option<Lock>,
 }
 
 /// How the installer is told what to install.
@@ -87,12 +104,16 @@ pub enum Install {
         /// Extras of the `pyproject.toml` (`--extra NAME`), which is then the only file.
         extras: Vec<String>,
     },
+    /// From another tool's lock, translated.
+    List(Box<List>),
     /// From `uv.lock` (`uv export --frozen --project FOLDER`), with the groups that uv takes by default, `dev` among them.
     Lock {
         /// The folder of `uv.lock` and `pyproject.toml`, relative to the project.
         folder: String,
         /// Extras of the project that are for development (`--extra NAME`).
         extras: Vec<String>,
+        /// What of it has no hashes.
+        apart: Apart,
     },
 }
 
@@ -111,24 +132,46 @@ impl DevelopmentDependencies {
             Err(DependenciesError::None { .. }) => None,
             Err(error) => return Err(error),
         };
-        if let Some(Sourced { value: Dependencies::UvLock { folder, names, .. }, origin }) = production {
-            return Ok(Sourced { value: Self::locked(project, folder, names)?, origin });
+        if let Some(Sourced { value: Dependencies::UvLock { folder, names, apart, .. }, origin }) = production
+        {
+            return Ok(Sourced { value: Self::locked(project, folder, names, apart)?, origin });
+        }
+        if let Some(Sourced { value: Dependencies::Lock(locked), origin }) = production {
+            let files = locked.lock.files();
+            let install = Install::List(Box::default());
+            let value = Self {
+                install,
+                files,
+                all: Requirements::default(),
+                locked: Vec::new(),
+                lock: Some(locked.lock),
+            };
+            return Ok(Sourced { value, origin });
         }
         let production = production.map(|found| found.value);
-        if let Some(file) = first_of(project, &[DEVELOPMENT]) {
+        if let Some(file) = first_of(project, &[DEVELOPMENT])? {
             let value = Self::beside_production(project, &file, production)?;
             return Ok(Sourced { value, origin: Origin::File(file, None) });
         }
         let (file, value) = match production {
+            Some(Dependencies::Requirements { file, .. }) if is_setup(&file) => {
+                let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+                let setup = setuptools::find(project, folder)?;
+                let setup = setup.ok_or_else(|| DependenciesError::None { folders: project.folders() })?;
+                let value = Self::of_files([(setup.file.clone(), setup.all)]);
+                let install =
+                    Install::Files { files: vec![setup.file], groups: Vec::new(), extras: setup.extras };
+                (file, Self { install, ..value })
+            }
             Some(Dependencies::Requirements { file, .. }) => {
                 // One for all before those that name production.
-                let file = first_of(project, &[FOR_ALL, PRODUCTION, PARTS]).unwrap_or(file);
+                let file = first_of(project, &[FOR_ALL, PRODUCTION, PARTS])?.unwrap_or(file);
                 (file.clone(), Self::of_files([(file.clone(), Requirements::read(project, &file)?)]))
             }
             Some(Dependencies::PyProject { file, all }) => {
                 (file.clone(), Self::of_pyproject(project, file, all)?)
             }
-            Some(Dependencies::UvLock { .. }) | None => {
+            Some(Dependencies::UvLock { .. } | Dependencies::Lock(_)) | None => {
                 return Err(DependenciesError::None { folders: project.folders() });
             }
         };
@@ -148,7 +191,35 @@ impl DevelopmentDependencies {
 
     /// Whether something is installed from the project's own folder.
     pub fn local(&self) -> bool {
-        self.all.local
+        let locked = match &self.install {
+            Install::List(list) => list.local,
+            Install::Lock { apart, .. } => apart.local,
+            Install::Files { .. } => false,
+        };
+        self.all.local || locked
+    }
+
+    /// What is installed of a translated lock.
+    pub fn list(&self) -> Option<&List> {
+        match &self.install {
+            Install::List(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// The translated lock.
+    pub fn lock(&self) -> Option<&Lock> {
+        self.lock.as_ref()
+    }
+
+    /// Decides what is installed, now that Python is known.
+    fn settle(&mut self, release: Release) -> Result<(), DependenciesError> {
+        if let Some(lock) = &self.lock {
+            let list = dependencies::list(lock, release, Scope::Development)?;
+            self.locked.clone_from(&list.names);
+            self.install = Install::List(Box::new(list));
+        }
+        Ok(())
     }
 
     fn configured(project: &Project, configured: &Sourced<Vec<String>>) -> Result<Self, DependenciesError> {
@@ -163,12 +234,18 @@ impl DevelopmentDependencies {
         Ok(Self::of_files(read))
     }
 
-    fn locked(project: &Project, folder: String, names: Vec<String>) -> Result<Self, DependenciesError> {
+    fn locked(
+        project: &Project,
+        folder: String,
+        names: Vec<String>,
+        apart: Apart,
+    ) -> Result<Self, DependenciesError> {
         let at = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
         let files = vec![at("uv.lock"), at(SHARED)];
         let extras = Tables::read(project, &at(SHARED))?.extras();
-        let install = Install::Lock { folder, extras: extras.into_iter().map(|(name, _)| name).collect() };
-        Ok(Self { install, files, all: Requirements::default(), locked: names })
+        let install =
+            Install::Lock { folder, extras: extras.into_iter().map(|(name, _)| name).collect(), apart };
+        Ok(Self { install, files, all: Requirements::default(), locked: names, lock: None })
     }
 
     fn beside_production(
@@ -184,7 +261,7 @@ impl DevelopmentDependencies {
         match production {
             Some(Dependencies::Requirements { file, .. }) if !whole => {
                 // Development is an addition to the common part.
-                let base = first_of(project, &[FOR_ALL, PARTS, PRODUCTION]).unwrap_or(file);
+                let base = first_of(project, &[FOR_ALL, PARTS, PRODUCTION])?.unwrap_or(file);
                 read.push((base.clone(), Requirements::read(project, &base)?));
             }
             Some(Dependencies::PyProject { file, all }) if !whole => read.push((file, all)),
@@ -201,7 +278,7 @@ impl DevelopmentDependencies {
             all.extend(requirements);
         }
         let install = Install::Files { files, groups: Vec::new(), extras: Vec::new() };
-        Self { install, files: all.files.clone(), all, locked: Vec::new() }
+        Self { install, files: all.files.clone(), all, locked: Vec::new(), lock: None }
     }
 
     fn of_pyproject(
@@ -216,8 +293,12 @@ impl DevelopmentDependencies {
         }
         let names = |list: Vec<(String, Vec<String>)>| list.into_iter().map(|(name, _)| name).collect();
         let install = Install::Files { files: vec![file], groups: names(groups), extras: names(extras) };
-        Ok(Self { install, files: all.files.clone(), all, locked: Vec::new() })
+        Ok(Self { install, files: all.files.clone(), all, locked: Vec::new(), lock: None })
     }
+}
+
+fn is_setup(file: &str) -> bool {
+    matches!(file.rsplit('/').next(), Some("setup.py" | "setup.cfg"))
 }
 
 /// The places of files with these names, nearest to `manage.py` first.
@@ -232,8 +313,13 @@ fn places(project: &Project, names: &[&[&str]]) -> Vec<String> {
 }
 
 /// The first of these names that is there.
-fn first_of(project: &Project, names: &[&[&str]]) -> Option<String> {
-    places(project, names).into_iter().find(|file| project.folder.join(file).is_file())
+fn first_of(project: &Project, names: &[&[&str]]) -> Result<Option<String>, ProjectError> {
+    for file in places(project, names) {
+        if project.has(&file)? {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@
 
 pub mod dependencies;
 pub mod development;
+pub mod locks;
+mod precedence;
 pub mod python;
+mod setuptools;
 
 use crate::project::{Project, ProjectError};
 use dependencies::{Dependencies, DependenciesError};
@@ -45,6 +48,8 @@ pub struct Plan {
     pub unmet_wish: Option<Sourced<String>>,
     /// What is installed.
     pub dependencies: Sourced<Dependencies>,
+    /// Files of other dependency managers beside it, relative to the project: what is in them does not count.
+    pub passed_over: Vec<String>,
 }
 
 /// Why no plan can be made.
@@ -64,9 +69,18 @@ pub enum PlanError {
 impl Plan {
     /// Decides everything that the files of the project decide.
     pub fn for_project(project: &Project) -> Result<Self, PlanError> {
-        let dependencies = Dependencies::find(project)?;
+        let mut dependencies = Dependencies::find(project)?;
         let (release, unmet_wish) = python::choose(project, &dependencies.value)?;
-        Ok(Self { name: name(project), release, unmet_wish, dependencies, project: project.clone() })
+        dependencies.value.settle(release.value)?;
+        let passed_over = precedence::passed_over(project, &dependencies.value);
+        Ok(Self {
+            name: name(project),
+            release,
+            unmet_wish,
+            dependencies,
+            passed_over,
+            project: project.clone(),
+        })
     }
 }
 

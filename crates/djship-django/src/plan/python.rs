@@ -8,6 +8,8 @@ use std::fmt;
 use pep440_rs::{Version, VersionSpecifiers};
 
 use super::dependencies::{Dependencies, parse};
+use super::locks::poetry::constraint::Constraint;
+use super::locks::{PythonRange, Scope};
 use super::{Origin, PlanError, Sourced};
 use crate::project::Project;
 
@@ -41,7 +43,7 @@ impl Release {
     }
 
     /// The version that ranges are compared with: the patch level that the release came out with.
-    fn version(self) -> Version {
+    pub(super) fn version(self) -> Version {
         match self {
             Self::Trixie => Version::new([3, 13, 5]),
             Self::Bookworm => Version::new([3, 11, 2]),
@@ -55,11 +57,22 @@ impl fmt::Display for Release {
     }
 }
 
+/// How a range is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Syntax {
+    /// <https://packaging.python.org/en/latest/specifications/version-specifiers/>
+    Pep440,
+    /// Poetry's: also `^3.11`, `~3.11` and `||`.
+    Poetry,
+}
+
 /// A range that Python must be in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HardRange {
     /// As it is written, or as Django documents it.
     pub range: String,
+    /// How it is written.
+    pub syntax: Syntax,
     /// Who says so.
     pub origin: Origin,
     /// The Django series whose documentation says so, when it is Django.
@@ -126,8 +139,11 @@ fn hard_ranges(project: &Project, dependencies: &Dependencies) -> Result<Vec<Har
             if folder.is_empty() { "pyproject.toml".to_owned() } else { format!("{folder}/pyproject.toml") };
         let Some(text) = project.read(&file)? else { continue };
         let table: PyProject = parse(&file, &text)?;
-        if let Some(range) = table.project.and_then(|project| project.requires_python) {
-            ranges.push(HardRange { range, origin: Origin::File(file, None), django: None });
+        let standard = table.project.and_then(|project| project.requires_python);
+        let poetry = table.tool.and_then(|tool| tool.poetry?.dependencies?.python);
+        let range = standard.map(|range| (range, Syntax::Pep440));
+        if let Some((range, syntax)) = range.or(poetry.map(|range| (range, Syntax::Poetry))) {
+            ranges.push(HardRange { range, syntax, origin: Origin::File(file, None), django: None });
         }
         break;
     }
@@ -135,10 +151,20 @@ fn hard_ranges(project: &Project, dependencies: &Dependencies) -> Result<Vec<Har
         Dependencies::UvLock { folder, requires_python, django, .. } => {
             let file = if folder.is_empty() { "uv.lock".to_owned() } else { format!("{folder}/uv.lock") };
             if let Some(range) = requires_python.clone() {
-                ranges.push(HardRange { range, origin: Origin::File(file.clone(), None), django: None });
+                let origin = Origin::File(file.clone(), None);
+                ranges.push(HardRange { range, syntax: Syntax::Pep440, origin, django: None });
             }
             if let Some(version) = django {
                 ranges.push(django_range(&format!("=={version}"), Origin::File(file, None))?);
+            }
+        }
+        Dependencies::Lock(locked) => {
+            for PythonRange { range, syntax, file } in locked.lock.python.clone() {
+                ranges.push(HardRange { range, syntax, origin: Origin::File(file, None), django: None });
+            }
+            if let Some(version) = locked.lock.django(Scope::Production) {
+                let origin = Origin::File(locked.lock.file.clone(), None);
+                ranges.push(django_range(&format!("=={version}"), origin)?);
             }
         }
         other => {
@@ -184,15 +210,17 @@ fn django_range(range: &str, origin: Origin) -> Result<HardRange, PythonError> {
     Ok(match (lowest, highest) {
         (Some(low), Some(high)) => HardRange {
             range: format!(">=3.{low},<3.{}", high + 1),
+            syntax: Syntax::Pep440,
             origin,
             django: fitting.first().map(|(series, ..)| (*series).to_owned()),
         },
         // Older than the table: no Python on offer runs it. Newer: nothing is known, so nothing is ruled out.
         _ if specifiers.contains(&Version::new([99])) || range_is_newer(&specifiers) => {
-            HardRange { range: String::new(), origin, django: None }
+            HardRange { range: String::new(), syntax: Syntax::Pep440, origin, django: None }
         }
         _ => HardRange {
             range: "<3.8".to_owned(),
+            syntax: Syntax::Pep440,
             origin,
             django: Some(range.trim_start_matches('=').to_owned()),
         },
@@ -212,6 +240,14 @@ fn read_range(range: &str, origin: &Origin) -> Result<VersionSpecifiers, PythonE
 }
 
 fn allows(range: &HardRange, release: Release) -> Result<bool, PythonError> {
+    if range.syntax == Syntax::Poetry {
+        let constraint = Constraint::parse(&range.range).map_err(|error| PythonError::Range {
+            range: range.range.clone(),
+            origin: range.origin.clone(),
+            reason: error.to_string(),
+        })?;
+        return Ok(constraint.allows(&release.version()));
+    }
     Ok(read_range(&range.range, &range.origin)?.contains(&release.version()))
 }
 
@@ -247,6 +283,22 @@ fn wish(project: &Project) -> Result<Option<Sourced<Wish>>, PlanError> {
 #[derive(serde::Deserialize)]
 struct PyProject {
     project: Option<ProjectTable>,
+    tool: Option<ToolTable>,
+}
+
+#[derive(serde::Deserialize)]
+struct ToolTable {
+    poetry: Option<PoetryTable>,
+}
+
+#[derive(serde::Deserialize)]
+struct PoetryTable {
+    dependencies: Option<PoetryDependencies>,
+}
+
+#[derive(serde::Deserialize)]
+struct PoetryDependencies {
+    python: Option<String>,
 }
 
 #[derive(serde::Deserialize)]
@@ -293,6 +345,20 @@ mod tests {
         }
         let table = ("pyproject.toml", "[project]\nname='x'\nrequires-python='>=3.14'\n");
         assert!(plan(&[("requirements.txt", "Django"), table]).is_err());
+    }
+
+    #[test]
+    fn ranges_of_poetry_are_hard() {
+        let release = |python: &str| {
+            let table = format!("[tool.poetry.dependencies]\npython = \"{python}\"\n");
+            let files = [("requirements.txt", "Django==5.2"), ("pyproject.toml", table.as_str())];
+            plan(&files).map(|plan| plan.release.value)
+        };
+        assert_eq!(release("^3.11").unwrap(), Release::Trixie);
+        assert_eq!(release("~3.11").unwrap(), Release::Bookworm);
+        assert_eq!(release(">=3.10 <3.13 || ^2.7").unwrap(), Release::Bookworm);
+        assert!(matches!(release("~3.12"), Err(PlanError::Python(PythonError::NoneFits { .. }))));
+        assert!(matches!(release("new"), Err(PlanError::Python(PythonError::Range { .. }))));
     }
 
     #[test]

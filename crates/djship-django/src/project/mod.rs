@@ -128,6 +128,14 @@ impl Project {
             None => Ok(None),
         }
     }
+
+    /// Whether there is a file of that name. One that cannot be read as a file is an error and not absent: it would be passed over.
+    pub fn has(&self, relative: &str) -> Result<bool, ProjectError> {
+        match Folder::open(&self.folder)? {
+            Some(folder) => Ok(folder.file(relative)?.is_some()),
+            None => Ok(false),
+        }
+    }
 }
 
 /// Reads a text file of a project as Python's tools do: UTF-8 with or without a byte order mark, or UTF-16 with one.

@@ -26,7 +26,7 @@ fn find(manage_py: &str, files: &[(&str, &str)]) -> Sourced<DevelopmentDependenc
 fn given(files: &[(&str, &str)]) -> Vec<String> {
     match find("manage.py", files).value.install {
         Install::Files { files, .. } => files,
-        Install::Lock { .. } => panic!("a lock"),
+        Install::Lock { .. } | Install::List(_) => panic!("a lock"),
     }
 }
 
@@ -136,7 +136,7 @@ fn groups_and_extras_of_a_project_table() {
         let text = format!("{TABLE}[tool.uv]\ndefault-groups = {defaults}\n");
         match find("manage.py", &[("pyproject.toml", &text)]).value.install {
             Install::Files { groups, .. } => groups,
-            Install::Lock { .. } => panic!("a lock"),
+            Install::Lock { .. } | Install::List(_) => panic!("a lock"),
         }
     };
     assert_eq!(groups("['lint']"), ["lint"]);
@@ -150,7 +150,10 @@ fn a_lock_has_everything() {
     let files = [("uv.lock", lock), ("pyproject.toml", TABLE), ("requirements-dev.txt", "black")];
     let found = find("src/manage.py", &files);
     assert_eq!(found.origin, Origin::File("uv.lock".into(), None));
-    assert_eq!(found.value.install, Install::Lock { folder: String::new(), extras: vec!["Dev".into()] });
+    assert_eq!(
+        found.value.install,
+        Install::Lock { folder: String::new(), extras: vec!["Dev".into()], apart: Apart::default() }
+    );
     assert_eq!(found.value.names(), ["django", "pytest"]);
     assert_eq!(found.value.files(), ["uv.lock", "pyproject.toml"]);
 }
@@ -187,10 +190,43 @@ fn production_decides_the_release() {
     let found = plan(&only).unwrap();
     assert_eq!(found.release.value, Release::Bookworm);
     assert_eq!(found.dependencies.value.files(), ["requirements/dev.txt"]);
-    let foreign = [("poetry.lock", ""), ("requirements-dev.txt", "black")];
-    assert!(matches!(
-        plan(&foreign),
-        Err(PlanError::Dependencies(DependenciesError::NotYet { tool: "Poetry", .. }))
-    ));
+    let broken = [("poetry.lock", ""), ("requirements-dev.txt", "black")];
+    assert!(matches!(plan(&broken), Err(PlanError::Dependencies(DependenciesError::Lock(_)))));
+    // A manifest without its lock keeps nobody from working with other files.
+    let other = [("Pipfile", ""), ("requirements-dev.txt", "Django")];
+    assert!(plan(&other).is_err());
     assert!(matches!(plan(&[]), Err(PlanError::Dependencies(DependenciesError::None { .. }))));
+}
+
+#[test]
+fn locks_are_translated_with_what_is_for_development() {
+    let hex = "aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899";
+    let package = |name: &str, marker: &str| {
+        format!(
+            "[[packages]]\nname = \"{name}\"\nversion = \"5.2\"\nmarker = \"{marker}\"\nsdist = {{name = \"x\", hashes = {{sha256 = \"{hex}\"}}}}\n"
+        )
+    };
+    let lock = format!(
+        "lock-version = \"1.0\"\ncreated-by = \"x\"\ndependency-groups = [\"dev\"]\n{}{}",
+        package("django", "python_version > '3'"),
+        package("pytest", "'dev' in dependency_groups")
+    );
+    let tree = tree("manage.py", &[("pylock.toml", &lock), ("requirements.txt", "Django")]);
+    let plan = DevelopmentPlan::for_project(&tree.project, &Config::default()).unwrap();
+    assert_eq!(plan.dependencies.value.names(), ["django", "pytest"]);
+    assert_eq!(plan.passed_over, ["requirements.txt"]);
+    assert!(plan.dependencies.value.list().unwrap().hashed.contains("pytest==5.2 \\\n"));
+    let production = crate::plan::Plan::for_project(&tree.project).unwrap();
+    assert_eq!(production.dependencies.value.names(), ["django"]);
+}
+
+#[test]
+fn setuptools_alone() {
+    let settings = "[options]\ninstall_requires =\n    Django\n[options.extras_require]\ndev = pytest\n";
+    let found = find("manage.py", &[("setup.cfg", settings)]).value;
+    assert_eq!(
+        found.install,
+        Install::Files { files: vec!["setup.cfg".into()], groups: vec![], extras: vec!["dev".into()] }
+    );
+    assert!(found.local());
 }
