@@ -163,6 +163,11 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "TOOL")]
     pub(crate) load: Vec<Tool>,
 
+    /// Take base and dependencies from this repository of a registry, and put them there; `none` for neither
+    /// [default: DJSHIP_CACHE, or what the project says]
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(crate) cache: Option<String>,
+
     /// Skip `manage.py check` and the import check of the finished image
     #[arg(long)]
     pub(crate) no_check: bool,
@@ -230,6 +235,11 @@ pub(crate) struct RunArgs {
     /// Remove the volumes that this run makes when it ends; those that were there before stay
     #[arg(long)]
     pub(crate) rm: bool,
+
+    /// Take base and dependencies from this repository of a registry, and put them there; `none` for neither
+    /// [default: DJSHIP_CACHE, or what the project says]
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(crate) cache: Option<String>,
 
     /// Show what child processes print, and more reasons
     #[arg(long)]

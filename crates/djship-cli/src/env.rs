@@ -17,6 +17,8 @@ pub(crate) const DEBIAN_KEYRINGS: &str = "DJSHIP_DEBIAN_KEYRINGS";
 pub(crate) const REGISTRY: &str = "DJSHIP_REGISTRY";
 /// Registries that may be spoken with by plain HTTP, separated by commas. Those on this machine always may.
 pub(crate) const INSECURE_REGISTRIES: &str = "DJSHIP_INSECURE_REGISTRIES";
+/// The repository of what builds share, or `none`.
+pub(crate) const CACHE: &str = "DJSHIP_CACHE";
 /// Use no network.
 pub(crate) const OFFLINE: &str = "DJSHIP_OFFLINE";
 

@@ -40,7 +40,7 @@ impl Workshop {
         given_up: &'a AtomicBool,
     ) -> Tools<'a> {
         let Self { store, engine, fetcher, host, .. } = self;
-        Tools { store, engine, fetcher, host, reporter, given_up }
+        Tools { store, engine, fetcher, host, reporter, shared: None, given_up }
     }
 
     /// Opens the store and learns about the host. `project` decides who containers run as when djship is root.

@@ -25,6 +25,7 @@ mod reads;
 pub mod report;
 pub mod running;
 pub mod services;
+pub mod shared;
 mod stamp;
 pub mod supervisor;
 pub mod tools;

@@ -11,6 +11,7 @@ use crate::plan::Plan;
 use crate::plan::development::DevelopmentPlan;
 use crate::project::selection::LeftOut;
 use crate::services::ServiceNote;
+use crate::shared::SharedNote;
 
 /// The stages of a build, in order; development has the first four of them, and two of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -163,6 +164,8 @@ pub enum Note<'a> {
     },
     /// The finished image passed a check.
     Checked(Check),
+    /// Something about the shared cache.
+    Shared(&'a SharedNote<'a>),
     /// The plan of a development environment is made.
     Develop(&'a DevelopmentPlan),
     /// The project belongs to root, who started djship: its code runs as somebody else.
@@ -255,6 +258,8 @@ pub enum Progress {
         /// Bytes to download.
         bytes: u64,
     },
+    /// So many bytes are to come, or bytes are sent, nobody knows how many: 0.
+    Transfer(u64),
     /// Bytes came in.
     Bytes(u64),
     /// A package is unpacked.

@@ -8,6 +8,7 @@ use djship_store::Store;
 use djship_store::fetch::Fetcher;
 
 use crate::report::Reporter;
+use crate::shared::SharedCache;
 
 /// What every stage works with: where bytes are kept, what runs containers, what fetches, what the host says, and who
 /// is told.
@@ -22,6 +23,8 @@ pub struct Tools<'a> {
     pub host: &'a Host,
     /// Who is told.
     pub reporter: &'a dyn Reporter,
+    /// What machines share, if they do.
+    pub shared: Option<&'a SharedCache<'a>>,
     /// Set when the work is to be given up; programs that are waited for are ended then.
     pub given_up: &'a AtomicBool,
 }

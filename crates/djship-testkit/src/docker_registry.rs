@@ -1,6 +1,7 @@
 //! Debian's `docker-registry`, a real registry, with a configuration and a folder of its own, stopped with its test.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,10 @@ pub struct Setup {
     pub htpasswd: Option<String>,
     /// Certificate and key, in PEM form. Plain HTTP without.
     pub tls: Option<(String, String)>,
+    /// Where it keeps everything; a folder of its own without.
+    pub storage: Option<PathBuf>,
+    /// It only serves what it has.
+    pub read_only: bool,
     /// Its disk has so many bytes; needs root.
     pub disk: Option<u64>,
 }
@@ -37,14 +42,15 @@ impl DockerRegistry {
     pub fn start(setup: &Setup) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let path = |name: &str| folder.path().join(name);
-        let storage = path("storage");
-        fs_err::create_dir(&storage)?;
+        let storage = setup.storage.clone().unwrap_or_else(|| path("storage"));
+        fs_err::create_dir_all(&storage)?;
         // Free a moment ago. Who takes it in between makes the test fail, not pass.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let maintenance = if setup.read_only { ", maintenance: {readonly: {enabled: true}}" } else { "" };
         let mut lines = vec![
             "version: 0.1".to_owned(),
             "log: {level: info}".to_owned(),
-            format!("storage: {{filesystem: {{rootdirectory: {}}}}}", storage.display()),
+            format!("storage: {{filesystem: {{rootdirectory: {}}}{maintenance}}}", storage.display()),
             format!("http:\n  addr: 127.0.0.1:{port}"),
         ];
         if let Some((certificate, key)) = &setup.tls {

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`project`] | the projects that are built, from literals, with their Dockerfile |
 //! | [`proxy`], [`upstream`], [`links`] | the loopback proxy that both sides fetch from |
-//! | [`ours`], [`docker`], [`stage`] | the two sides, set up |
-//! | [`nothing`], [`rebuild`], [`size`], [`develop`] | the rows of the table |
+//! | [`ours`], [`docker`], [`registry`], [`stage`] | the two sides, set up |
+//! | [`nothing`], [`rebuild`], [`size`], [`develop`], [`sharing`] | the rows of the table |
 //! | [`mod@measure`], [`compare`] | one number for one command, and several commands in turns |
 //! | [`table`], [`report`] | what is printed and written |
 
@@ -19,7 +19,9 @@ mod ours;
 mod project;
 mod proxy;
 mod rebuild;
+mod registry;
 mod report;
+mod sharing;
 mod size;
 mod stage;
 mod table;
@@ -32,6 +34,7 @@ use compare::{Comparison, Measured, Side};
 use develop::Rounds;
 use measure::Repeat;
 use project::Project;
+use registry::Registry;
 use report::Report;
 use stage::Stage;
 use table::{Row, Unit};
@@ -42,7 +45,7 @@ pub(crate) struct Arguments {
     /// Measured runs of each side of a rebuild or a start; the median counts
     #[arg(long, alias = "runs", default_value_t = 15)]
     rounds: u32,
-    /// Measured runs of each side from nothing; each takes minutes
+    /// Measured runs of each side from nothing and on a new machine; each takes minutes
     #[arg(long, default_value_t = 3, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(1..))]
     long_rounds: u32,
     /// Runs before the measured ones, of a rebuild or a start
@@ -60,7 +63,7 @@ pub(crate) struct Arguments {
     /// Measure only these jobs
     #[arg(long, value_delimiter = ',')]
     only: Vec<Job>,
-    /// First install what is missing of Debian's docker.io, docker-compose and mmdebstrap
+    /// First install what is missing of Debian's docker.io, docker-compose, docker-registry and mmdebstrap
     #[arg(long)]
     setup: bool,
     /// Write the table into docs/benchmarks.md
@@ -89,8 +92,12 @@ enum Job {
     Size,
     /// Start of a container
     Start,
+    /// Build and push after a code change
+    Push,
     /// Up, reload and down in development
     Develop,
+    /// A build on a new machine, through a registry
+    Fresh,
 }
 
 /// Memory that djship itself may take, in bytes.
@@ -131,7 +138,8 @@ fn measure(stage: &Stage, arguments: &Arguments, repeat: Repeat) -> Result<Repor
         report.rows.extend(from_nothing.parts);
         report.network = Some(from_nothing.network);
     }
-    if [Job::Change, Job::Unchanged, Job::Size, Job::Start].into_iter().any(wanted) {
+    let registry = Registry::start(&stage.folder.join("registry"))?;
+    if [Job::Change, Job::Unchanged, Job::Size, Job::Start, Job::Push].into_iter().any(wanted) {
         println!("getting ready for the rest");
         let mut copies = stage.copies(Project::Compiled)?;
         stage.build_all(&copies)?;
@@ -154,6 +162,9 @@ fn measure(stage: &Stage, arguments: &Arguments, repeat: Repeat) -> Result<Repor
         if wanted(Job::Start) {
             add(&mut report, &rebuild::start(stage, copies.project, repeat)?);
         }
+        if wanted(Job::Push) {
+            add(&mut report, &sharing::push(stage, &registry, &mut copies, repeat)?);
+        }
     }
     if wanted(Job::Develop) {
         let rounds = Rounds { projects: arguments.projects, warm: arguments.starts };
@@ -161,6 +172,11 @@ fn measure(stage: &Stage, arguments: &Arguments, repeat: Repeat) -> Result<Repor
             add(&mut report, &measured);
         }
         report.development = Some(rounds);
+    }
+    if wanted(Job::Fresh) {
+        let mut copies = stage.copies(Project::Compiled)?;
+        stage.make_bases()?;
+        add(&mut report, &sharing::fresh(stage, &registry, &mut copies, arguments.long_rounds)?);
     }
     // What fits into memory fits into 52 bits.
     #[expect(clippy::cast_precision_loss, reason = "a number of bytes, shown in megabytes")]

@@ -68,6 +68,13 @@ impl Checkout {
         Ok(self)
     }
 
+    /// Takes the bases of the Dockerfile from a registry, whose names begin with this.
+    pub(super) fn take_bases_from(&self, registry: &str) -> Result<()> {
+        let text = DOCKERFILE.replace("FROM bench-", &format!("FROM {registry}bench-"));
+        fs_err::write(self.folder.join("Dockerfile"), text)?;
+        Ok(())
+    }
+
     /// Changes one line of a file to what it has never been before.
     pub(super) fn edit(&mut self, path: &str) -> Result<()> {
         self.revision += 1;

@@ -131,6 +131,12 @@ const HOW: &str = "\
 - **From nothing**: djship's home is empty, or all images and caches of Docker are removed. Both sides fetch from one proxy on the
   loopback interface that has every file already; what went over the network nevertheless is told.
 - **Rebuilds**: before each run, the file is edited in that side's own copy of the project, to a content never seen before.
+- **Build and push**: `djship build --push` beside `docker build` and `docker push`, each to its own name in one registry (Debian's
+  docker-registry, on the loopback interface), which has everything but the change.
+- **A new machine**: djship's home is empty, or all images and caches of Docker are removed; the dependencies are the same, and a view was
+  edited. djship has a shared cache in the registry (`--cache`) that an earlier build filled. The Dockerfile takes its two bases from the
+  registry, and Docker builds with `--cache-from` and the images of both stages: the classic builder pulls them before, BuildKit has its cache in
+  them (`BUILDKIT_INLINE_CACHE=1`) and pulls what it needs. A new machine of djship's still reads Debian's indexes, asks Django, and checks the image.
 - **Container start**: `djship run IMAGE -- sh -c :` beside `docker run --rm --network host IMAGE sh -c :`.
 - **Development**: `djship up -d` beside `docker-compose up -d`, each in its own copy of `examples/polls` (psycopg2 compiled from source,
   PostgreSQL, the debug toolbar), until the first page is answered with 200. docker-compose has a web server from a Dockerfile on the base to

@@ -10,15 +10,17 @@ use super::measure::{Run, run_once};
 use super::ours::Ours;
 use super::project::{Checkout, Project};
 use super::proxy::Proxy;
+use super::registry;
 use crate::testing;
 use crate::workspace::{self, run};
 
 /// Debian packages that the comparison needs beside a Rust toolchain and Python with pip.
-const PACKAGES: [&str; 5] = ["curl", "docker-compose", "docker.io", "mmdebstrap", "util-linux"];
+const PACKAGES: [&str; 6] =
+    ["curl", "docker-compose", "docker-registry", "docker.io", "mmdebstrap", "util-linux"];
 
 /// What the packages are needed for.
-const PROGRAMS: [&str; 6] =
-    [CLIENT, SERVER, COMPOSE, "/usr/bin/mmdebstrap", "/usr/bin/curl", "/usr/bin/setpriv"];
+const PROGRAMS: [&str; 7] =
+    [CLIENT, SERVER, COMPOSE, registry::PROGRAM, "/usr/bin/mmdebstrap", "/usr/bin/curl", "/usr/bin/setpriv"];
 
 pub(super) struct Stage {
     // Docker ends before the proxy that it asks.
@@ -79,14 +81,20 @@ impl Stage {
 
     /// Builds the project once on every side, so that what follows is a rebuild. Not measured.
     pub(super) fn build_all(&self, copies: &Copies) -> Result<()> {
+        self.make_bases()?;
+        self.ours_built(copies)?;
+        for (builder, checkout) in &copies.docker {
+            self.docker_built(*builder, checkout, copies.project, &[])?;
+        }
+        Ok(())
+    }
+
+    /// Makes the bases that Docker does not have.
+    pub(super) fn make_bases(&self) -> Result<()> {
         for (name, packages) in BASES {
             if !self.docker.has(name)? {
                 self.measured_base(name, packages)?;
             }
-        }
-        self.ours_built(copies)?;
-        for (builder, checkout) in &copies.docker {
-            self.docker_built(*builder, checkout, copies.project, &[])?;
         }
         Ok(())
     }

@@ -24,6 +24,11 @@ pub(crate) struct ContextArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: String,
 
+    /// Take base and dependencies from this repository of a registry, and put them there; `none` for neither
+    /// [default: DJSHIP_CACHE, or what the project says]
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(crate) cache: Option<String>,
+
     /// Skip `manage.py check` and the import check of the finished image
     #[arg(long)]
     pub(crate) no_check: bool,

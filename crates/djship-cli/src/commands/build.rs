@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use djship_django::build::{BuildOptions, Summary, build};
+use djship_django::build::{BuildOptions, Summary};
 use djship_django::unchanged;
 use djship_oci::{Compression, Image, ImageName, ImageStore, write_archive, write_layout};
 
 use super::context::{self, Target};
 use super::load::Client;
-use super::push;
+use super::{push, shared};
 use crate::args::{BuildArgs, Cli};
 use crate::errors::{self, Kind, Report};
 use crate::host::Workshop;
@@ -41,8 +41,8 @@ pub(crate) fn make(
     let since = Instant::now();
     let name = args.tag.as_deref().map(parse_name).transpose()?;
     let destination = push::wanted(args)?;
+    let cache = shared::Wanted::of(args.cache.as_deref())?;
     let workshop = Workshop::open(cli, Some(&args.path), args.refresh)?;
-    let tools = workshop.tools(console);
     let options = BuildOptions { name, check: !args.no_check };
     if let Some(found) = unchanged::find(&workshop.store, &workshop.host, &args.path, &options) {
         let image = opened(&workshop.store, &found.name, outputs)?;
@@ -54,11 +54,14 @@ pub(crate) fn make(
         push::built(&workshop, &found.name, destination.as_ref(), console)?;
         return Ok(0);
     }
-    let built = build(&tools, &args.path, &options).map_err(|error| errors::build(&error))?;
+    let (built, said) = shared::build_with(&workshop, cache, &args.path, &options, console)?;
     for output in outputs {
         deliver(&workshop, Some(&built.image), &built.summary.name, output, console)?;
     }
     summary(&built.summary, console, since);
+    for line in &said {
+        console.line(line);
+    }
     workshop.store.settle().map_err(|error| errors::storage(&error))?;
     push::built(&workshop, &built.summary.name, destination.as_ref(), console)?;
     Ok(0)

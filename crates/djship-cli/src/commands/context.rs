@@ -44,6 +44,7 @@ pub(crate) fn run(cli: &Cli, args: &ContextArgs, console: &Console) -> Result<i3
         output: Vec::new(),
         push: false,
         load: Vec::new(),
+        cache: args.cache.clone(),
         no_check: args.no_check,
         refresh: args.refresh,
         verbose: args.verbose,

@@ -14,4 +14,5 @@ mod prune;
 pub(crate) mod push;
 pub(crate) mod rmi;
 pub(crate) mod run;
+pub(crate) mod shared;
 pub(crate) mod volumes;

@@ -73,10 +73,7 @@ fn stored(store: &Store, wanted: &str) -> Result<Image, Report> {
 
 fn send(workshop: &Workshop, image: &Image, name: &Reference, console: &Console) -> Result<Pushed, Report> {
     console.heading(&format!("Pushing {name}"));
-    let insecure = env::text(env::INSECURE_REGISTRIES).unwrap_or_default();
-    let insecure = insecure.split(',').map(str::trim).filter(|host| !host.is_empty()).map(str::to_owned);
-    let options = Options { insecure: insecure.collect(), ..Options::default() };
-    let client = Client { fetcher: &workshop.fetcher, credentials: &Files, options };
+    let client = client(workshop);
     console.begin_sending();
     let pushed = push(&client, image, name, &workshop.store, &Bar(console));
     console.end();
@@ -99,8 +96,16 @@ fn send(workshop: &Workshop, image: &Image, name: &Reference, console: &Console)
     Ok(pushed)
 }
 
-/// Shows how much has been sent.
-struct Bar<'a>(&'a Console);
+/// What registries are spoken with by.
+pub(super) fn client(workshop: &Workshop) -> Client<'_> {
+    let insecure = env::text(env::INSECURE_REGISTRIES).unwrap_or_default();
+    let insecure = insecure.split(',').map(str::trim).filter(|host| !host.is_empty()).map(str::to_owned);
+    let options = Options { insecure: insecure.collect(), ..Options::default() };
+    Client { fetcher: &workshop.fetcher, credentials: &Files, options }
+}
+
+/// Shows how many bytes went.
+pub(super) struct Bar<'a>(pub(super) &'a Console);
 
 impl djship_store::fetch::Progress for Bar<'_> {
     fn add(&self, bytes: u64) {

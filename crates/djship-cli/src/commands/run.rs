@@ -4,15 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use djship_django::build::{BuildOptions, Built, build};
+use djship_django::build::{BuildOptions, Built};
 use djship_django::running::first_look::FirstLook;
 use djship_django::running::{self, Mount, RunOptions, Runnable};
 use djship_django::tools::Tools;
 use djship_engine::{ExitStatus, Running, Stdio, Streams};
 use djship_oci::ImageStore;
 
-use super::background;
 use super::build::{is_folder, summary};
+use super::{background, shared};
 use crate::args::{Cli, RunArgs};
 use crate::env;
 use crate::errors::{self, Kind, Report};
@@ -32,6 +32,7 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs, console: &Console) -> Result<i32, R
         .hint("Give the folder of the project: djship run --try path/to/project"));
     }
     let mut options = options(args)?;
+    let cache = shared::Wanted::of(args.cache.as_deref())?;
     if args.detach {
         let port = (args.command.is_empty() || args.command[0] == "web").then(|| options.publish.port());
         return background::start(&container_name(args)?, port, console);
@@ -51,9 +52,12 @@ pub(crate) fn run(cli: &Cli, args: &RunArgs, console: &Console) -> Result<i32, R
         }
         return serve(&tools, &image.into(), &options, args, console);
     };
-    let built = build(&tools, &folder, &BuildOptions { name: None, check: true })
-        .map_err(|error| errors::build(&error))?;
+    let build = BuildOptions { name: None, check: true };
+    let (built, said) = shared::build_with(&workshop, cache, &folder, &build, console)?;
     summary(&built.summary, console, since);
+    for line in &said {
+        console.line(line);
+    }
     if options.name.is_empty() {
         options.name = named_like(&built.name.to_string());
     }

@@ -36,7 +36,7 @@ pub(crate) fn up(error: &UpError) -> Report {
     }
 }
 
-pub(super) fn config(error: &ConfigError) -> Report {
+pub(crate) fn config(error: &ConfigError) -> Report {
     let report = Report::new(Kind::User, error.to_string()).causes(error);
     match error {
         ConfigError::UnknownKey { nearest: Some(nearest), .. } => {

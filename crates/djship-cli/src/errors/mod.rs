@@ -8,7 +8,7 @@ mod stages;
 mod stored;
 
 pub(crate) use build::{build, eject};
-pub(crate) use develop::{environment, up, volume};
+pub(crate) use develop::{config, environment, up, volume};
 pub(crate) use front_end::front_end;
 pub(crate) use registry::registry;
 pub(crate) use stages::{base, bytecode, child, docker, first_look, run, start, storage};

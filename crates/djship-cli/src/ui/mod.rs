@@ -1,6 +1,7 @@
 //! All terminal code: stages as headings, notes as lines, transfers as a bar (on a terminal) or nothing.
 
 mod develop;
+mod shared;
 mod stream;
 mod words;
 
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use djship_django::report::{Note, Progress, Reporter, Stage};
 use indicatif::{ProgressBar, ProgressStyle};
 
+pub(crate) use shared::part;
 pub(crate) use stream::{Prefix, Stream};
 pub(crate) use words::{duration, origin, size};
 
@@ -72,13 +74,7 @@ impl Console {
 
     /// Shows from now on how many bytes went, until [`Console::end`]. Nobody knows before how many it will be.
     pub(crate) fn begin_sending(&self) {
-        if self.volume >= Volume::Normal {
-            let bar = ProgressBar::no_length();
-            if let Ok(style) = ProgressStyle::with_template("  {spinner} {bytes} {bytes_per_sec}") {
-                bar.set_style(style);
-            }
-            self.lock().bar = Some(bar);
-        }
+        self.lock().begin_sending(self.volume);
     }
 
     /// Takes the bar away, before something else is printed.
@@ -130,6 +126,24 @@ impl Console {
 }
 
 impl State {
+    /// Bars are hidden by themselves where standard error is no terminal.
+    fn begin_download(&mut self, bytes: u64, volume: Volume) {
+        self.show(ProgressBar::new(bytes), "  {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {msg}", volume);
+    }
+
+    fn begin_sending(&mut self, volume: Volume) {
+        self.show(ProgressBar::no_length(), "  {spinner} {bytes} {bytes_per_sec}", volume);
+    }
+
+    fn show(&mut self, bar: ProgressBar, template: &str, volume: Volume) {
+        if volume >= Volume::Normal {
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            self.bar = Some(bar);
+        }
+    }
+
     fn end_stage(&mut self) {
         if let Some((stage, since)) = self.stage.take() {
             self.times.push((stage, since.elapsed()));
@@ -173,16 +187,11 @@ impl Reporter for Console {
                 state.unpacked = 0;
                 if self.volume >= Volume::Normal {
                     anstream::eprintln!("  Fetching {} for {packages} Debian packages", size(bytes));
-                    // Hidden by itself where standard error is no terminal.
-                    let bar = ProgressBar::new(bytes);
-                    if let Ok(style) =
-                        ProgressStyle::with_template("  {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {msg}")
-                    {
-                        bar.set_style(style);
-                    }
-                    state.bar = Some(bar);
                 }
+                state.begin_download(bytes, self.volume);
             }
+            Progress::Transfer(0) => state.begin_sending(self.volume),
+            Progress::Transfer(bytes) => state.begin_download(bytes, self.volume),
             Progress::Bytes(bytes) => {
                 if let Some(bar) = &state.bar {
                     bar.inc(bytes);

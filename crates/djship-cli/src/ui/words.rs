@@ -101,6 +101,7 @@ pub(super) fn note(note: &Note<'_>, verbose: bool) -> Words {
             Check::Started => "Django started before, and nothing that it read then has changed",
             Check::Starts => "Django starts as the run user, and its URLs and application import",
         }),
+        Note::Shared(note) => super::shared::note(note, verbose),
         _ => super::develop::note(note),
     }
 }

@@ -32,6 +32,7 @@ use crate::plan::python::Release;
 use crate::project::requirements::normalise;
 use crate::python;
 use crate::report::{Note, Root};
+use crate::shared::{Part, Share};
 use crate::tools::{Host, Tools};
 
 /// The processor that images are made for, in OCI's words.
@@ -148,19 +149,21 @@ impl<'a> Roots<'a> {
             .fold(Key::new("base layer, form 1").part(python::COMPILE), |key, package| {
                 key.part(package.sha256.as_bytes())
             });
-        let mut reused = true;
-        let layer = kept::layer(self.tools, &key.digest(), || -> Result<FileTree, BaseError> {
-            reused = false;
+        let digest = key.digest();
+        if let Some(layer) = kept::find::<BaseError>(self.tools, &digest)? {
+            let reused = true;
+            let (packages, size) = (self.production.len(), layer.tree.size());
+            self.tools.reporter.note(Note::Root { what: Root::Production, packages, size, reused });
+            return Ok(layer);
+        }
+        // Packages by their digests, and what we do with them: nothing of this machine.
+        let share = Share::new(Part::Base, &key.part(self.release.codename()));
+        kept::make(self.tools, &digest, Some(&share), || {
             let root = self.root(Root::Production, &self.production, Trim::Production)?;
             let mut tree = root.tree.clone();
             bytecode::add(self.tools, self.release, &self.interpreter(), &[root.fs()], &mut tree)?;
             Ok(tree)
-        })?;
-        if reused {
-            let (packages, size) = (self.production.len(), layer.tree.size());
-            self.tools.reporter.note(Note::Root { what: Root::Production, packages, size, reused });
-        }
-        Ok(layer)
+        })
     }
 
     /// A root that installs wheels.
@@ -198,6 +201,13 @@ impl<'a> Roots<'a> {
         }
         let packages = self.toolchain_packages.get().map_or(&[][..], Vec::as_slice);
         Ok(djship_deb::soname_owner(packages, Arch::Amd64).get(soname).cloned())
+    }
+
+    /// Stands for what [`Roots::toolchain_owner`] finds: same digest, same answers. Nothing is fetched for it.
+    pub(crate) fn toolchain_identity(&self, plan: &Plan, more: &[String]) -> Result<Digest, BaseError> {
+        let packages = self.toolchain_set(plan, more)?;
+        let key = Key::new("toolchain, form 1");
+        Ok(packages.iter().fold(key, |key, package| key.part(package.sha256.as_bytes())).digest())
     }
 
     fn toolchain_set(&self, plan: &Plan, more: &[String]) -> Result<Vec<Package>, BaseError> {
@@ -239,8 +249,8 @@ impl<'a> Roots<'a> {
         self.root(root, &self.packages(what, &asked, &set.rules)?, Trim::Builder)
     }
 
-    /// What these packages (and what they depend on) add to the base layer.
-    pub fn additions(&self, names: &[String], base: &FileTree) -> Result<FileTree, BaseError> {
+    /// The packages of the base layer together with these and what they depend on.
+    pub(crate) fn with_additions(&self, names: &[String]) -> Result<Vec<Package>, BaseError> {
         let asked: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut packages = self.production.clone();
         for package in self.packages("additions", &asked, &sets::production_additions())? {
@@ -249,7 +259,12 @@ impl<'a> Roots<'a> {
             }
         }
         packages.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut tree = self.compose(&self.fetch(&packages)?, Trim::Production)?;
+        Ok(packages)
+    }
+
+    /// What these packages have beyond the base layer.
+    pub(crate) fn additions(&self, packages: &[Package], base: &FileTree) -> Result<FileTree, BaseError> {
+        let mut tree = self.compose(&self.fetch(packages)?, Trim::Production)?;
         tree.retain(|path, entry| !base.get(path.as_str()).is_some_and(|known| same(known, entry)));
         tree.fill_parents();
         Ok(tree)

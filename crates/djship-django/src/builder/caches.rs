@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use djship_store::{Lock, Store, StoreError};
+use djship_store::{Digest, Lock, Store, StoreError};
+
+use super::{BuilderError, make_owned};
+use crate::tools::Tools;
 
 /// The folder of all caches.
 pub fn folder(store: &Store) -> PathBuf {
@@ -13,6 +16,18 @@ pub fn folder(store: &Store) -> PathBuf {
 /// What is held by whoever uses the cache `name`.
 pub(crate) fn lock_name(name: &str) -> String {
     format!("cache-{name}")
+}
+
+/// The folder that uv keeps for a project, locked.
+pub(super) fn cache_of(tools: &Tools<'_>, project: &Digest) -> Result<(PathBuf, Lock), BuilderError> {
+    // What a project compiles is its own: another project's `setup.py` never wrote here.
+    let owner = tools.host.owner.map_or_else(|| rustix::process::getuid().as_raw(), |owner| owner.uid);
+    let name = format!("{}-{owner}", &project.hex()[..16]);
+    let lock = tools.store.lock(&lock_name(&name))?;
+    let cache = folder(tools.store).join(name);
+    make_owned(&cache, tools)?;
+    tools.store.mark_folder(&cache);
+    Ok((cache, lock))
 }
 
 /// The caches that were not used since `unused_since` and are not in use now, one after the other, each with what keeps it so.

@@ -9,11 +9,14 @@ mod error;
 pub(crate) mod index_settings;
 pub(crate) mod network;
 pub(crate) mod pkg_resources;
+mod record;
+mod share;
 mod sources;
 pub mod supplied;
 pub(crate) mod uv;
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use djship_oci::Layer;
 use djship_store::{Bucket, Digest, FileTree};
@@ -33,9 +36,13 @@ use crate::plan::dependencies::Dependencies;
 use crate::project::requirements::normalise;
 use crate::python;
 use crate::report::{Because, Note};
+use crate::shared;
 use crate::tools::Tools;
+use caches::cache_of;
 use index_settings::IndexSettings;
+use record::{note_last, read_record, write_record};
 use sources::Sources;
+use uv::{COMPILER, install_arguments};
 
 /// In a container that installs: the two lists of a translated lock.
 pub(crate) const HASHED: &str = "/locked.txt";
@@ -43,9 +50,6 @@ pub(crate) const HASHED: &str = "/locked.txt";
 pub(crate) const UNHASHED: &str = "/unhashed.txt";
 /// The Debian package without which no repository can be read.
 pub(crate) const GIT: &str = "git";
-
-/// Beside the tree of an installed environment: what is in it.
-const RECORD: &str = "installed.json";
 
 /// An installed environment.
 #[derive(Debug)]
@@ -88,28 +92,34 @@ pub fn install(
         tools.reporter.note(note);
         return Ok(Installed { laid, distributions, key });
     }
+    let share = share::share(tools, plan, &sources, roots, &settings);
+    if !tools.host.debian.refresh
+        && let Some(share) = &share
+        && let Some((laid, distributions)) = shared::tree(tools, share, Bucket::Outputs, &key, write_record)
+    {
+        note_last(&last, &key)?;
+        return Ok(Installed { laid, distributions, key });
+    }
     let because = if last.exists() { Because::InputsChanged } else { Because::First };
-    let work = Workplace::open(tools, plan, roots, settings, &project)?;
+    let since = Instant::now();
+    // What others are to take is installed from nothing: a program that once ran for this project may have left something
+    // in its cache.
+    let is_shared = share.as_ref().is_some_and(|share| shared::is_shared(tools, share));
+    let work = Workplace::open(tools, plan, roots, settings, (!is_shared).then_some(&project))?;
     sources.write(&work.folder.path().join("source/app"), tools)?;
     work.install()?;
     let (mut tree, distributions) = work.result()?;
     // Here and not later: every step from now on starts Python on it.
     bytecode::add(tools, plan.release.value, &roots.interpreter(), &[base.bytes_dir()], &mut tree)?;
     let laid = Laid::keep(tools.store, Bucket::Outputs, &key, &tree, |folder| {
-        let text = serde_json::to_vec(&distributions).map_err(std::io::Error::other)?;
-        Ok(fs_err::write(folder.join(RECORD), text)?)
+        Ok(write_record(folder, &distributions)?)
     })?;
-    if let Some(folder) = last.parent() {
-        fs_err::create_dir_all(folder)?;
-        fs_err::write(&last, key.hex())?;
-    }
+    note_last(&last, &key)?;
     tools.reporter.note(Note::Installed { distributions: distributions.len(), because: Some(because) });
+    if let Some(share) = &share {
+        shared::put(tools, share, since.elapsed(), &distributions, Some(&laid.tree));
+    }
     Ok(Installed { laid, distributions, key })
-}
-
-fn read_record(folder: &Path) -> Result<Vec<Distribution>, BuilderError> {
-    let text = fs_err::read(folder.join(RECORD))?;
-    Ok(serde_json::from_slice(&text).map_err(std::io::Error::other)?)
 }
 
 /// Stands for everything that decides what an environment holds.
@@ -141,9 +151,9 @@ struct Workplace<'a> {
     roots: &'a Roots<'a>,
     settings: IndexSettings,
     folder: djship_store::TempDir,
-    cache: PathBuf,
+    /// What uv downloaded and built for this project before; `None` when nothing of it may be used.
+    cache: Option<(PathBuf, djship_store::Lock)>,
     uv: PathBuf,
-    _cache_lock: djship_store::Lock,
 }
 
 impl<'a> Workplace<'a> {
@@ -152,7 +162,7 @@ impl<'a> Workplace<'a> {
         plan: &'a Plan,
         roots: &'a Roots<'a>,
         settings: IndexSettings,
-        project: &Digest,
+        project: Option<&Digest>,
     ) -> Result<Self, BuilderError> {
         let installer = roots.installer()?;
         let uv = uv::fetch(tools, || Ok(installer.fs()), &settings)?;
@@ -161,17 +171,11 @@ impl<'a> Workplace<'a> {
             _ => settings,
         };
         let folder = tools.store.temp_dir("builder")?;
-        for name in ["venv", "out", "source"] {
+        for name in ["venv", "out", "source", "cache"] {
             make_owned(&folder.path().join(name), tools)?;
         }
-        // What a project compiles is its own: another project's `setup.py` never wrote here.
-        let owner = tools.host.owner.map_or_else(|| rustix::process::getuid().as_raw(), |owner| owner.uid);
-        let name = format!("{}-{owner}", &project.hex()[..16]);
-        let lock = tools.store.lock(&caches::lock_name(&name))?;
-        let cache = caches::folder(tools.store).join(name);
-        make_owned(&cache, tools)?;
-        tools.store.mark_folder(&cache);
-        Ok(Self { tools, plan, roots, settings, folder, cache, uv, _cache_lock: lock })
+        let cache = project.map(|project| cache_of(tools, project)).transpose()?;
+        Ok(Self { tools, plan, roots, settings, folder, cache, uv })
     }
 
     fn install(&self) -> Result<(), BuilderError> {
@@ -331,7 +335,10 @@ impl<'a> Workplace<'a> {
         container.bind_read_only(&self.uv, "/opt/uv");
         container.bind(self.folder.path().join("venv"), "/venv");
         container.bind(self.folder.path().join("out"), "/out");
-        container.cache(&self.cache, "/cache");
+        match &self.cache {
+            Some((cache, _)) => container.cache(cache, "/cache"),
+            None => container.bind(self.folder.path().join("cache"), "/cache"),
+        };
         let source = self.folder.path().join("source/app");
         if self.plan.dependencies.value.local() {
             // A build of the project itself writes beside its files.
@@ -373,18 +380,4 @@ impl<'a> Workplace<'a> {
         let reason = uv::failure(&finished.lines);
         BuilderError::Install { file, reason, output: finished.tail(60).to_vec() }
     }
-}
-
-/// Flags that make compiled files independent of where, when and by whom they are compiled.
-const COMPILER: &[(&str, &str)] = &[
-    ("CFLAGS", "-g0 -O2 -ffile-prefix-map=/cache=/build -ffile-prefix-map=/tmp=/build"),
-    ("CXXFLAGS", "-g0 -O2 -ffile-prefix-map=/cache=/build -ffile-prefix-map=/tmp=/build"),
-    ("LDFLAGS", "-Wl,--build-id=none -s"),
-];
-
-fn install_arguments(list: &[String], further: &[&str]) -> Vec<String> {
-    let mut arguments = ["pip", "install", "--python", "/venv/bin/python"].map(str::to_owned).to_vec();
-    arguments.extend(further.iter().map(|&text| text.to_owned()));
-    arguments.extend(list.iter().cloned());
-    arguments
 }

@@ -174,6 +174,21 @@ fn joined(lines: &[String]) -> String {
     words.filter(|word| !matches!(*word, "×" | "╰─▶" | "├─▶" | "│" | "╰▶")).collect::<Vec<_>>().join(" ")
 }
 
+/// Flags that make compiled files independent of where, when and by whom they are compiled.
+pub(super) const COMPILER: &[(&str, &str)] = &[
+    ("CFLAGS", "-g0 -O2 -ffile-prefix-map=/cache=/build -ffile-prefix-map=/tmp=/build"),
+    ("CXXFLAGS", "-g0 -O2 -ffile-prefix-map=/cache=/build -ffile-prefix-map=/tmp=/build"),
+    ("LDFLAGS", "-Wl,--build-id=none -s"),
+];
+
+/// The arguments that install a list.
+pub(super) fn install_arguments(list: &[String], further: &[&str]) -> Vec<String> {
+    let mut arguments = ["pip", "install", "--python", "/venv/bin/python"].map(str::to_owned).to_vec();
+    arguments.extend(further.iter().map(|&text| text.to_owned()));
+    arguments.extend(list.iter().cloned());
+    arguments
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

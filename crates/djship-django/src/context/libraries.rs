@@ -1,9 +1,11 @@
 //! Run-time libraries: found by reading what was installed, taken from the Debian packages that ship them.
 
+use std::time::Instant;
+
 use djship_deb::sets;
 use djship_oci::Layer;
 use djship_oci::layer::LayerError;
-use djship_store::{FileTree, StoreError, TreePath};
+use djship_store::{Digest, FileTree, StoreError, TreePath};
 
 use super::elf::{self, ElfError};
 use super::native;
@@ -14,6 +16,7 @@ use crate::laid::Key;
 use crate::plan::Plan;
 use crate::project::requirements::normalise;
 use crate::report::Note;
+use crate::shared::{self, Part, Share};
 use crate::tools::Tools;
 
 /// Why a run-time library cannot be found.
@@ -55,14 +58,58 @@ pub fn find(
     let key = Key::new("libraries, form 2").part(installed.key.as_bytes()).part(roots.key().as_bytes());
     // Security updates of found libraries come with a newer index.
     let key = key.part(roots.archive_identity().as_bytes());
-    let layer = kept::layer(tools, &key.digest(), || -> Result<FileTree, LibrariesError> {
-        let packages = packages(tools, plan, roots, base, installed)?;
-        if packages.is_empty() {
-            return Ok(FileTree::new());
-        }
-        Ok(roots.additions(&packages, &base.tree)?)
-    })?;
+    let key = key.digest();
+    let layer = match kept::find::<LibrariesError>(tools, &key)? {
+        Some(layer) => layer,
+        None => make(tools, plan, roots, base, installed, &key)?,
+    };
     Ok(Some(layer).filter(|layer| !layer.tree.is_empty()))
+}
+
+/// Makes the layer. Where it is shared, it goes by the packages that are in it and not by all that the archive offers, which
+/// changes several times a day.
+fn make(
+    tools: &Tools<'_>,
+    plan: &Plan,
+    roots: &Roots<'_>,
+    base: &Layer,
+    installed: &Installed,
+    key: &Digest,
+) -> Result<Layer, LibrariesError> {
+    let names = names(tools, plan, roots, base, installed)?;
+    if names.is_empty() {
+        return kept::make(tools, key, None, || Ok(FileTree::new()));
+    }
+    let packages = roots.with_additions(&names)?;
+    let share = Key::new("libraries, form 1").part(base.tree.digest().as_bytes());
+    let share = packages.iter().fold(share, |key, package| key.part(package.sha256.as_bytes()));
+    let share = Share::new(Part::Libraries, &share);
+    kept::make(tools, key, Some(&share), || Ok(roots.additions(&packages, &base.tree)?))
+}
+
+/// The names of the packages. For what was compiled it takes the whole toolchain to find them, so the answer is shared.
+fn names(
+    tools: &Tools<'_>,
+    plan: &Plan,
+    roots: &Roots<'_>,
+    base: &Layer,
+    installed: &Installed,
+) -> Result<Vec<String>, LibrariesError> {
+    let compiled = compiled_names(installed);
+    if tools.shared.is_none() || compiled.is_empty() {
+        return packages(tools, plan, roots, base, installed);
+    }
+    let key = Key::new("library names, form 1").part(installed.laid.tree.digest().as_bytes());
+    let key = key.part(base.tree.digest().as_bytes());
+    let key = key.part(roots.toolchain_identity(plan, &compiled)?.as_bytes());
+    let share = Share::new(Part::LibraryNames, &key);
+    if let Some(names) = shared::answer(tools, &share) {
+        return Ok(names);
+    }
+    let since = Instant::now();
+    let names = packages(tools, plan, roots, base, installed)?;
+    shared::put(tools, &share, since.elapsed(), &names, None);
+    Ok(names)
 }
 
 fn compiled_names(installed: &Installed) -> Vec<String> {

@@ -6,10 +6,11 @@ pub mod libraries;
 pub mod native;
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use djship_oci::Layer;
 use djship_oci::layer::LayerError;
-use djship_store::{FileTree, StoreError, TreePath};
+use djship_store::{Bucket, FileTree, StoreError, TreePath};
 
 use crate::application::layer::{self, Serving, StaticRoot};
 use crate::base::{BaseError, Roots};
@@ -22,6 +23,7 @@ use crate::laid::{KeepError, Key};
 use crate::plan::Plan;
 use crate::python;
 use crate::report::Note;
+use crate::shared::{self, Part, Share};
 use crate::tools::Tools;
 
 /// Why what ships cannot be put together.
@@ -68,15 +70,42 @@ pub fn dependencies(
         key = key.part(name).part(text);
     }
     kept::layer(tools, &key.digest(), || {
-        let mut added = supplied::runtime(tools)?;
-        if !serving.requirements.is_empty() {
-            added.overlay(supplied::fetch(tools, roots, &serving.requirements)?);
-        }
-        bytecode::add(tools, plan.release.value, &roots.interpreter(), runtime, &mut added)?;
         let mut tree = installed.laid.tree.clone();
-        tree.overlay(added);
+        tree.overlay(added(tools, plan, roots, serving, runtime)?);
         Ok(tree)
     })
+}
+
+/// What djship adds to the dependencies: the entry point and, where the project brings no server, one; compiled.
+fn added(
+    tools: &Tools<'_>,
+    plan: &Plan,
+    roots: &Roots<'_>,
+    serving: &Serving,
+    runtime: &[PathBuf],
+) -> Result<FileTree, ContextError> {
+    let mut key = Key::new("added, form 1").part(&serving.requirements).part(plan.release.value.codename());
+    key = key.part(python::UV).part(python::COMPILE).part(roots.interpreter().as_bytes());
+    for (name, text) in python::RUNTIME {
+        key = key.part(name).part(text);
+    }
+    // A few files of ours are compiled sooner than they are fetched.
+    let share = (!serving.requirements.is_empty()).then(|| Share::new(Part::Supplied, &key));
+    if let Some(share) = &share
+        && let Some((laid, ())) = shared::tree(tools, share, Bucket::Outputs, &key.digest(), |_, ()| Ok(()))
+    {
+        return Ok(laid.tree);
+    }
+    let since = Instant::now();
+    let mut added = supplied::runtime(tools)?;
+    if !serving.requirements.is_empty() {
+        added.overlay(supplied::fetch(tools, roots, &serving.requirements)?);
+    }
+    bytecode::add(tools, plan.release.value, &roots.interpreter(), runtime, &mut added)?;
+    if let Some(share) = &share {
+        shared::put(tools, share, since.elapsed(), (), Some(&added));
+    }
+    Ok(added)
 }
 
 /// The layer of the application: its files, static files, writable folders, and what the entry point reads.

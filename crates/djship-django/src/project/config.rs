@@ -35,6 +35,8 @@ const SYSTEM: &[&str] =
 pub struct Config {
     /// The file that says it, relative to the project; `None` when there is none.
     pub file: Option<String>,
+    /// `cache`: the repository of what builds share, as it is written.
+    pub cache: Option<Sourced<String>>,
     /// `services.NAME`.
     pub services: BTreeMap<String, Sourced<Entry<OwnService>>>,
     /// `processes.NAME`.
@@ -144,7 +146,7 @@ impl Config {
     }
 
     fn of(table: &Value<'_>) -> Result<Option<Self>, ConfigError> {
-        let keys = table.keys(&["services", "processes", "develop", "front-end"])?;
+        let keys = table.keys(&["cache", "services", "processes", "develop", "front-end"])?;
         if keys.is_empty() {
             return Ok(None);
         }
@@ -153,6 +155,7 @@ impl Config {
         let develop = keys.read("develop", Develop::of)?;
         let config = Self {
             file: None,
+            cache: keys.sourced("cache", |value| value.text().map(str::to_owned))?,
             services: services.unwrap_or_default(),
             processes: processes.unwrap_or_default(),
             develop: develop.unwrap_or_default(),

@@ -231,6 +231,33 @@ pub enum RegistryError {
     Store(#[from] StoreError),
 }
 
+impl RegistryError {
+    /// Whether the registry is fine, and does not let this be done: by nobody, or not by who asked.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::LoginNeeded { .. } | Self::Denied { .. } | Self::WrongCredentials { .. } => true,
+            // A registry that only serves what it has knows no other method.
+            Self::Rejected { status, .. } => *status == 405,
+            _ => false,
+        }
+    }
+
+    /// Whether the next request would end the same way, whatever it asks for.
+    pub fn is_lasting(&self) -> bool {
+        self.is_refusal()
+            || matches!(
+                self,
+                Self::Unreachable { .. }
+                    | Self::Certificate { .. }
+                    | Self::NotTls { .. }
+                    | Self::RateLimited { .. }
+                    | Self::Full { .. }
+                    | Self::NoRepository { .. }
+                    | Self::Credentials(_)
+            )
+    }
+}
+
 /// The archive of a layer that cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum LayerArchiveError {

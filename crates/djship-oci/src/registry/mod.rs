@@ -5,12 +5,14 @@
 //! | [`mod@reference`] | [`Reference`]: `registry[:port]/path[:tag][@digest]` |
 //! | [`credentials`], [`docker_config`] | who asks, and what `docker login` left about it |
 //! | [`mod@push`], [`mod@pull`] | an image to a registry, and from one |
+//! | [`mod@artifacts`] | trees that one build made and another takes, by what they were made from |
 //! | [`unpack`], [`flatten`] | somebody else's layers as trees, and all of them as one |
 //! | [`error`] | [`RegistryError`] |
 //!
 //! Everything blocks; a few threads at a time move layers. Nothing is read from the environment.
 
 mod answer;
+pub mod artifacts;
 mod challenge;
 pub mod credentials;
 pub mod docker_config;
@@ -29,6 +31,7 @@ mod upload;
 use djship_store::fetch::Fetcher;
 use djship_store::unpack::Limits;
 
+pub use artifacts::{Artifact, Artifacts};
 pub use credentials::{Credentials, CredentialsError, Login, Secret};
 pub use docker_config::{DockerConfig, Place};
 pub use error::RegistryError;

@@ -104,7 +104,7 @@ pub fn push(
 }
 
 /// Puts the manifest under `tag`, and checks that the registry has it under the digest that we know.
-fn put_manifest(
+pub(super) fn put_manifest(
     session: &Session<'_>,
     bytes: &[u8],
     digest: &Digest,

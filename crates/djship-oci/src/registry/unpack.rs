@@ -132,8 +132,8 @@ struct Extensions {
     attributes: bool,
 }
 
-/// Places every entry below `dir`; returns the digest of the whole archive as well.
-fn place_all(
+/// Places every entry below `dir`; returns the digest of the whole archive as well. `digest` names it in errors.
+pub(super) fn place_all(
     dir: &Path,
     reader: impl Read,
     digest: Digest,

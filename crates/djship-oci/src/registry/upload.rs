@@ -85,6 +85,21 @@ impl Session<'_> {
         Ok(Way::Sent)
     }
 
+    /// Asks whether uploads are let in: one is begun, and given up.
+    pub(super) fn may_upload(&self) -> Result<(), RegistryError> {
+        let scopes = [self.scope("pull,push")];
+        let to = format!("/v2/{}/blobs/uploads/", self.repository());
+        let answer = self.send(&post(&to, &scopes))?;
+        if answer.status() != 202 {
+            return Err(self.refused(answer, "an upload"));
+        }
+        let location = self.location(&answer, &to)?;
+        let (method, scopes) = (Method::Delete, &scopes);
+        // A registry that does not know this forgets the upload by itself.
+        let _ = self.send(&Call { method, to: &location, headers: &[], content: None, scopes, again: false });
+        Ok(())
+    }
+
     /// Asks for the blob of another repository. Whatever goes wrong here, a plain upload is still possible.
     fn mount(&self, blob: &Blob, from: &str) -> Option<Mount> {
         let scopes = [self.scope("pull,push"), format!("repository:{from}:pull")];

@@ -100,6 +100,7 @@ fn run(wish: &Wish) -> Result<(), Failure> {
         fetcher: &fetcher,
         host: &host,
         reporter: &Log,
+        shared: None,
         given_up: &given_up,
     };
     let release = Release::ALL.into_iter().find(|release| release.codename() == wish.release);

@@ -16,6 +16,7 @@ fn words(line: &str) -> CommandLine {
 #[test]
 fn everything_that_can_be_said() {
     let config = own(r#"
+        cache = "reg.test/team/cache"
         [services]
         redis = false
         [services.search]
@@ -44,7 +45,8 @@ fn everything_that_can_be_said() {
         "#);
     assert_eq!(config.file.as_deref(), Some("djship.toml"));
     assert_eq!(config.services["redis"].value, Entry::Off);
-    assert_eq!(config.services["redis"].origin, Origin::File("djship.toml".into(), Some(3)));
+    assert_eq!(config.services["redis"].origin, Origin::File("djship.toml".into(), Some(4)));
+    assert_eq!(config.cache.as_ref().unwrap().value, "reg.test/team/cache");
     let Entry::On(search) = &config.services["search"].value else { panic!() };
     assert_eq!(search.packages, ["qdrant", "libstdc++6"]);
     assert_eq!((&search.command, search.port), (&words("qdrant --port 6333"), Some(6333)));
@@ -61,7 +63,7 @@ fn everything_that_can_be_said() {
     assert_eq!(develop.settings.unwrap().value, "config.settings.local");
     let requirements = develop.requirements.unwrap();
     assert_eq!(requirements.value, ["requirements/x.txt"]);
-    assert_eq!(requirements.origin, Origin::File("djship.toml".into(), Some(23)));
+    assert_eq!(requirements.origin, Origin::File("djship.toml".into(), Some(24)));
     assert_eq!((develop.port.unwrap().value, develop.migrate.unwrap().value), (8080, false));
     assert_eq!(develop.environment.unwrap().value["A_1"], "");
     assert_eq!(develop.packages.unwrap().value, ["gettext"]);
