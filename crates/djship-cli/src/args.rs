@@ -127,10 +127,22 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  djship plan\n  djship plan --explain python     every alternative, and why not\n  \
+                        djship plan shop --json          {\"python\": {\"value\": \"3.13\", \"origin\": \"...\"}, ...}\n\n\
+                        What only Django can tell comes from the last build; before one, its value is null,\n\
+                        and its origin says that it is asked in a build. The keys stay: name, manage.py,\n\
+                        python, debian, dependencies, packages, settings, server, commands, databases,\n\
+                        static, writable, variables, build-env, files, left-out, include."
+)]
 pub(crate) struct PlanArgs {
     /// The project's folder
     #[arg(default_value = ".")]
     pub(crate) path: PathBuf,
+
+    /// Say where this value came from, and what else was looked at
+    #[arg(long, value_name = "KEY")]
+    pub(crate) explain: Option<String>,
 
     /// Print one JSON object
     #[arg(long)]

@@ -257,5 +257,8 @@ mod tests {
         let error = index.closure(&["libpq6"], &ClosureRules::default()).unwrap_err();
         let ClosureError::Missing { package, similar } = error else { panic!("{error}") };
         assert_eq!((package.as_str(), similar[0].as_str()), ("libpq6", "libpq5"));
+        let error = index.closure(&["lipbng"], &ClosureRules::default()).unwrap_err();
+        let ClosureError::Missing { similar, .. } = error else { panic!("{error}") };
+        assert_eq!(similar, ["libpng"]);
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use djship_oci::{Image, ImageName, Layer, LayerEntry, Platform};
 use djship_store::{Digest, FileTree};
 
+use crate::application::commands::{CommandsError, Inside};
 use crate::application::layer::open_folders;
 use crate::application::{Snapshot, SnapshotError, serving, statics};
 use crate::base::{BaseError, Roots};
@@ -17,11 +18,16 @@ use crate::front_end::{self, FrontEndError};
 use crate::ground::Ground;
 use crate::image::check::{self, CheckError};
 use crate::image::image_config;
+use crate::last_build::LastBuild;
 use crate::plan::{Plan, PlanError};
+use crate::project::config::Config;
 use crate::project::{Project, ProjectError};
 use crate::report::{Note, Stage};
 use crate::tools::Tools;
 use crate::unchanged;
+
+/// Code is small: a folder of more bytes is most likely data, or a front end's packages.
+const LARGE: u64 = 100_000_000;
 
 /// What a build is asked for.
 #[derive(Debug, Clone)]
@@ -68,6 +74,9 @@ pub struct Summary {
     pub writable: Vec<String>,
     /// What was supplied, with versions.
     pub supplied: Vec<(String, String)>,
+    /// The commands that it starts, `web` first.
+    #[serde(default)]
+    pub commands: Vec<String>,
     /// Whether it was started and checked.
     pub checked: bool,
 }
@@ -99,6 +108,8 @@ build_errors! {
     FrontEnd(FrontEndError),
     /// The settings do not import.
     Facts(FactsError),
+    /// The image has no commands.
+    Commands(CommandsError),
     /// What ships cannot be put together.
     Context(ContextError),
     /// Static files cannot be collected.
@@ -122,13 +133,15 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
     tools.reporter.stage(Stage::Plan);
     let project = Project::open(folder)?;
     // First of all: what changes from here on is the next build's.
-    let snapshot = Snapshot::take(&project.folder, tools.store)?;
-    let plan = Plan::for_project(&project)?;
+    let config = Config::read(&project).map_err(PlanError::from)?;
+    let snapshot = Snapshot::take(&project.folder, tools.store, &config.ship.include())?;
+    let plan = Plan::configured(&project, config)?;
     let name = options.name.clone().map_or_else(|| plan.name.value.parse(), Ok)?;
     tools.reporter.note(Note::Planned(&plan));
 
     tools.reporter.stage(Stage::Base);
     let roots = Roots::open(tools, plan.release.value)?;
+    roots.check_asked(&plan)?;
     let base = roots.production()?;
 
     tools.reporter.stage(Stage::Builder);
@@ -143,7 +156,7 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
         plan: &plan,
         snapshot: &snapshot,
         lowers: &runtime,
-        layers: &installed.key,
+        layers: &plan.layers(&installed.key),
         interpreter: &roots.interpreter(),
     };
     let mut facts = facts::ask(tools, &ground)?;
@@ -151,13 +164,19 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
 
     tools.reporter.stage(Stage::Context);
     tools.reporter.note(Note::LeftOut(&snapshot.left_out));
+    for (folder, size) in snapshot.large_folders(LARGE) {
+        tools.reporter.note(Note::Large { folder, size });
+    }
     let collected = statics::collect(tools, &ground, &facts)?;
     for path in open_folders(&plan, &facts) {
         let writes = facts.writable.iter().find(|folder| folder.path.trim_end_matches('/') == path);
         let why = writes.map_or_else(String::new, |folder| folder.why.clone());
         tools.reporter.note(Note::OpenFolder { path, why });
     }
-    let serving = serving::choose(&plan, &facts, &installed.distributions, collected.is_some())?;
+    let below = [Some(&installed.laid.tree), found.as_ref().map(|found| &found.tree), Some(&base.tree)];
+    let inside = Inside::new(below.into_iter().flatten(), &snapshot.tree);
+    let serving = serving::choose(&plan, &facts, &installed.distributions, collected.is_some(), &inside)?;
+    tools.reporter.note(Note::Commands(&serving));
     let dependencies = context::dependencies(tools, &plan, &roots, &installed, &serving, &runtime)?;
     let application = context::application(tools, &ground, &facts, &serving, collected)?;
 
@@ -185,9 +204,15 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
         distributions: installed.distributions.len(),
         headers: proof.distribution_headers,
         writable: image.config.volumes.iter().cloned().chain(open_folders(&plan, &facts)).collect(),
-        supplied: serving.supplied.into_iter().map(|(name, version)| (name.to_owned(), version)).collect(),
+        supplied: serving
+            .supplied
+            .iter()
+            .map(|(name, version)| ((*name).to_owned(), version.clone()))
+            .collect(),
+        commands: serving.commands.iter().map(|command| command.name.clone()).collect(),
         checked: options.check,
     };
+    LastBuild::remember(tools.store, &plan.project.folder, &facts, &serving, &summary)?;
     unchanged::remember(tools, folder, options, &plan, &snapshot, &summary)?;
     Ok(Built { plan, facts, image, name, summary })
 }

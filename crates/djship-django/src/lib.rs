@@ -18,6 +18,7 @@ mod hosts;
 pub mod image;
 mod kept;
 pub mod laid;
+pub mod last_build;
 pub mod plan;
 pub mod project;
 mod python;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use djship_store::TreePath;
 
+use crate::application::layer::Serving;
 use crate::develop::{DevelopmentFacts, Migrated, processes};
 use crate::facts::Facts;
 use crate::plan::Plan;
@@ -126,6 +127,13 @@ pub enum Note<'a> {
         /// Why it ran; `None` when its files were reused.
         because: Option<Because>,
     },
+    /// A folder of the project that is a large part of what ships.
+    Large {
+        /// Relative to the project.
+        folder: String,
+        /// Bytes.
+        size: u64,
+    },
     /// Static files are collected.
     Static {
         /// Number of files.
@@ -146,6 +154,8 @@ pub enum Note<'a> {
         /// What writes to it.
         why: String,
     },
+    /// What the image starts.
+    Commands(&'a Serving),
     /// djship adds something that the project does not bring.
     Supplied {
         /// Name of the distribution.
@@ -233,6 +243,8 @@ pub enum NoStatic {
     AppMissing,
     /// The storage is not a file system.
     NotAFileSystem,
+    /// The configuration says so.
+    SwitchedOff,
 }
 
 /// A check that the finished image passed.

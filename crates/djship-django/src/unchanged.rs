@@ -23,6 +23,22 @@ struct Remembered {
     summary: Summary,
 }
 
+impl Remembered {
+    /// Whether everything that was looked at is as it was.
+    fn is_same(&self) -> bool {
+        let is_same = |(path, stamp): &(PathBuf, Option<Stamp>)| {
+            path.symlink_metadata().ok().map(|metadata| Stamp::of(&metadata)) == *stamp
+        };
+        self.looked_at.iter().all(is_same)
+    }
+}
+
+/// Whether the project in `folder` is as its last build found it; `None` when nobody remembers.
+pub(crate) fn is_as_built(root: &Path, folder: &Path) -> Option<bool> {
+    let remembered: Remembered = serde_json::from_slice(&fs_err::read(file(root, folder)).ok()?).ok()?;
+    Some(remembered.is_same())
+}
+
 /// The last build's image, when the same build now would make the same: nothing that it looked at has changed, Debian's
 /// indexes are still fresh, and the image is there under its name.
 pub fn find(store: &Store, host: &Host, folder: &Path, options: &BuildOptions) -> Option<Summary> {
@@ -30,16 +46,14 @@ pub fn find(store: &Store, host: &Host, folder: &Path, options: &BuildOptions) -
         return None;
     }
     let folder = fs_err::canonicalize(folder).ok()?;
-    let remembered: Remembered = serde_json::from_slice(&fs_err::read(file(store, &folder)).ok()?).ok()?;
+    let remembered: Remembered =
+        serde_json::from_slice(&fs_err::read(file(store.root(), &folder)).ok()?).ok()?;
     let age = now() - remembered.time;
     let is_fresh = u128::try_from(age).is_ok_and(|age| age < FRESH.as_nanos());
     if !is_fresh || remembered.inputs != inputs(host, options) {
         return None;
     }
-    let is_same = |(path, stamp): &(PathBuf, Option<Stamp>)| {
-        path.symlink_metadata().ok().map(|metadata| Stamp::of(&metadata)) == *stamp
-    };
-    if !remembered.looked_at.iter().all(is_same) {
+    if !remembered.is_same() {
         return None;
     }
     let image = ImageStore::new(store).find(&remembered.summary.name).ok()?;
@@ -56,7 +70,7 @@ pub(crate) fn remember(
     summary: &Summary,
 ) -> Result<(), StoreError> {
     let Ok(folder) = fs_err::canonicalize(folder) else { return Ok(()) };
-    let path = file(tools.store, &folder);
+    let path = file(tools.store.root(), &folder);
     let time = now();
     let failed = |source| StoreError::Io { verb: "remember", path: path.clone(), source };
     let looked_at: Vec<_> = snapshot
@@ -97,6 +111,8 @@ fn read_for_plan(plan: &Plan) -> Vec<PathBuf> {
         "pylock.toml",
         "setup.py",
         "setup.cfg",
+        "djship.toml",
+        "Aptfile",
     ];
     let top = &plan.project.folder;
     let mut files: Vec<PathBuf> = plan.dependencies.value.files().iter().map(|file| top.join(file)).collect();
@@ -143,7 +159,7 @@ pub fn outdated(store: &Store, unused_since: SystemTime) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(is_old).filter(|path| !is_needed(path)).collect()
 }
 
-fn file(store: &Store, folder: &Path) -> PathBuf {
+fn file(root: &Path, folder: &Path) -> PathBuf {
     let key = Key::new("builds, form 1").part(folder.as_os_str().as_encoded_bytes()).digest();
-    store.root().join("last").join(format!("build-{}.json", &key.hex()[..16]))
+    root.join("last").join(format!("build-{}.json", &key.hex()[..16]))
 }

@@ -159,6 +159,9 @@ pub(crate) fn summary(summary: &Summary, console: &Console, since: Instant) {
     if !supplied.is_empty() {
         console.line(&format!("Supplied: {}", supplied.join(", ")));
     }
+    if summary.commands.len() > 1 {
+        console.line(&format!("Commands: {}", summary.commands.join(", ")));
+    }
     if !summary.checked {
         console.line("Not checked: --no-check");
     }

@@ -1,7 +1,6 @@
 //! A failed build, in words.
 
 use djship_django::application::SnapshotError;
-use djship_django::application::statics::StaticError;
 use djship_django::build::BuildError;
 use djship_django::builder::{BuilderError, InstallFailure};
 use djship_django::context::ContextError;
@@ -15,7 +14,9 @@ use djship_django::plan::dependencies::DependenciesError;
 use djship_django::plan::locks::{LockError, Tool, Wrong};
 use djship_django::plan::python::PythonError;
 use djship_django::project::ProjectError;
+use djship_django::project::config::ConfigError;
 use djship_django::project::requirements::RequirementsError;
+use djship_django::project::selection::SelectionError;
 
 use super::{Kind, Report, base, child};
 use crate::ui::origin;
@@ -30,9 +31,10 @@ pub(crate) fn build(error: &BuildError) -> Report {
         BuildError::Libraries(error) => libraries(error),
         BuildError::Snapshot(error) => snapshot(error),
         BuildError::Facts(error) => facts(error),
+        BuildError::Commands(error) => super::ship::commands(error),
         BuildError::Context(error) => context(error),
         BuildError::FrontEnd(error) => super::front_end(error),
-        BuildError::Static(error) => statics(error),
+        BuildError::Static(error) => super::statics::statics(error),
         BuildError::Check(error) => check(error),
         BuildError::Bytecode(error) => super::bytecode(error),
         BuildError::Layer(error) => super::storage(error),
@@ -103,7 +105,10 @@ pub(super) fn project(error: &ProjectError, command: &str) -> Report {
 
 pub(super) fn plan(error: &PlanError) -> Report {
     match error {
-        PlanError::Project(error) => project(error, "build"),
+        PlanError::Project(error) | PlanError::Config(ConfigError::Project(error)) => project(error, "build"),
+        PlanError::Config(error) => super::develop::config(error),
+        PlanError::Commands(error) => super::ship::commands(error),
+        PlanError::Packages(error) => super::ship::packages(error),
         PlanError::Python(PythonError::NoneFits { ranges }) => {
             let mut report = Report::new(Kind::User, error.to_string());
             for range in ranges {
@@ -116,6 +121,11 @@ pub(super) fn plan(error: &PlanError) -> Report {
             }
             report.hint("Change the range in one of these files, or move to a Django that supports Python 3.11 or 3.13")
         }
+        PlanError::Python(
+            error @ (PythonError::Strict { .. }
+            | PythonError::Contradiction { .. }
+            | PythonError::Version { .. }),
+        ) => super::ship::python(error),
         PlanError::Python(PythonError::Range { .. }) => {
             Report::new(Kind::User, error.to_string()).hint("Write a version range such as >=3.11,<4")
         }
@@ -260,9 +270,13 @@ fn libraries(error: &LibrariesError) -> Report {
     }
 }
 
-fn snapshot(error: &SnapshotError) -> Report {
+pub(super) fn snapshot(error: &SnapshotError) -> Report {
     match error {
         SnapshotError::Store(error) => super::storage(error),
+        SnapshotError::Selection(SelectionError::Closed { path, .. }) => {
+            Report::new(Kind::User, error.to_string())
+                .hint(format!("Add `{}` to .dockerignore, or to .gitignore", path.as_str()))
+        }
         SnapshotError::Selection(_) | SnapshotError::Copy { .. } => {
             Report::new(Kind::User, error.to_string())
                 .causes(error)
@@ -306,24 +320,6 @@ fn context(error: &ContextError) -> Report {
         ContextError::Keep(error) => super::storage(error),
         ContextError::Store(error) => super::storage(error),
         ContextError::Io(_) => super::storage(error),
-    }
-}
-
-fn statics(error: &StaticError) -> Report {
-    match error {
-        StaticError::Collect { output } => Report::new(Kind::User, error.to_string())
-            .tail(output)
-            .hint("It runs without network and database, with throw-away values for what is necessary"),
-        StaticError::RootIsNoFolder { .. } => Report::new(Kind::User, error.to_string()).hint(
-            "Set STATIC_ROOT to a folder that the project does not have, such as BASE_DIR / \"staticfiles\"",
-        ),
-        StaticError::ThrowAway { variable, .. } => Report::new(Kind::User, error.to_string()).hint(format!(
-            "What is written into static files cannot be secret: give `{variable}` a default in the settings"
-        )),
-        StaticError::Snapshot(error) => snapshot(error),
-        StaticError::Child(error) => child(error),
-        StaticError::Keep(error) => super::storage(error),
-        StaticError::Io(_) => super::storage(error),
     }
 }
 

@@ -25,9 +25,8 @@ pub(crate) fn front_end(error: &FrontEndError) -> Report {
             .tail(output)
             .hint(format!("The script has no network and sees no Python files; try it alone: npm run {script}"))
             .hint("Where the built files are part of the project already, say front-end = false in djship.toml"),
-        FrontEndError::Config(error) => super::config(error),
         FrontEndError::Base(error) => super::base(error),
-        FrontEndError::Snapshot(error) => report.causes(error),
+        FrontEndError::Snapshot(error) => super::build::snapshot(error),
         FrontEndError::Child(error) => super::child(error),
         FrontEndError::Keep(error) => super::storage(error),
         FrontEndError::Io(error) => super::storage(error),

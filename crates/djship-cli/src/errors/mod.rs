@@ -4,7 +4,9 @@ mod build;
 mod develop;
 mod front_end;
 mod registry;
+mod ship;
 mod stages;
+mod statics;
 mod stored;
 
 pub(crate) use build::{build, eject};

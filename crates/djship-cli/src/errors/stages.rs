@@ -91,6 +91,7 @@ pub(crate) fn base(error: &BaseError) -> Report {
         BaseError::Archive(_) | BaseError::Packages(_) if is_no_space(error) => storage(error),
         BaseError::Archive(_) | BaseError::Packages(_) => report
             .hint("The mirrors are those of the host's apt, or DJSHIP_DEBIAN_MIRROR and DJSHIP_DEBIAN_SECURITY_MIRROR"),
+        BaseError::Asked(error) => super::ship::asked(error),
         BaseError::Keyring(_) => report.hint("DJSHIP_DEBIAN_KEYRINGS names files of OpenPGP public keys"),
         BaseError::Mirror(_) => report.hint("Write an address such as http://mirror.example/debian"),
         BaseError::Sources(_) => report.hint("Set DJSHIP_DEBIAN_MIRROR and DJSHIP_DEBIAN_SECURITY_MIRROR"),

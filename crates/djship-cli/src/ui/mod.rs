@@ -1,7 +1,9 @@
 //! All terminal code: stages as headings, notes as lines, transfers as a bar (on a terminal) or nothing.
 
+pub(crate) mod considered;
 mod develop;
 mod shared;
+mod ship;
 mod stream;
 mod words;
 
@@ -13,8 +15,9 @@ use djship_django::report::{Note, Progress, Reporter, Stage};
 use indicatif::{ProgressBar, ProgressStyle};
 
 pub(crate) use shared::part;
+pub(crate) use ship::why_not;
 pub(crate) use stream::{Prefix, Stream};
-pub(crate) use words::{duration, origin, size};
+pub(crate) use words::{duration, left_out_reason, origin, size};
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -72,6 +72,13 @@ pub(super) fn note(note: &Note<'_>, verbose: bool) -> Words {
             let place = if folder.is_empty() { String::new() } else { format!(" in {folder}") };
             Words::of(format!("{verb} {} of `npm run {script}`{place}", count(*files, "file")))
         }
+        Note::Large { folder, size: bytes } => Words {
+            lines: Vec::new(),
+            warnings: vec![format!(
+                "{folder}/ is {} of what ships; if that is no code, name it in .dockerignore or .gitignore",
+                size(*bytes)
+            )],
+        },
         Note::Static { files, size: bytes, root, because } => {
             let verb = if because.is_some() { "Collected" } else { "Using" };
             Words::of(format!("{verb} {} ({}) in {root}", count(*files, "static file"), size(*bytes)))
@@ -82,6 +89,10 @@ pub(super) fn note(note: &Note<'_>, verbose: bool) -> Words {
                 "{path} holds code and is written to ({why}), so it is open to the run user; a folder of its own for the data would keep the code read-only"
             )],
         },
+        Note::NoStatic(NoStatic::SwitchedOff) => {
+            Words::of("Static files are neither collected nor served: static = \"none\"")
+        }
+        Note::Commands(serving) => super::ship::commands(serving),
         Note::NoStatic(NoStatic::AppMissing) => {
             Words::of("No static files: django.contrib.staticfiles is not installed")
         }
@@ -217,15 +228,22 @@ fn left_out(paths: &[(djship_store::TreePath, LeftOut)], verbose: bool) -> Words
         return Words::default();
     }
     let shown = if verbose { paths.len() } else { SHOWN };
-    let mut names: Vec<_> =
-        paths.iter().take(shown).map(|(path, why)| format!("{} ({})", path.as_str(), reason(*why))).collect();
+    let mut names: Vec<_> = paths
+        .iter()
+        .take(shown)
+        .map(|(path, why)| format!("{} ({})", path.as_str(), left_out_reason(*why)))
+        .collect();
     if paths.len() > shown {
         names.push(format!("and {} more", paths.len() - shown));
     }
-    Words::of(format!("Left out: {}", names.join(", ")))
+    // The ignore files are the user's own; the other rules are ours.
+    let ours = paths.iter().any(|(_, why)| !matches!(why, LeftOut::DockerIgnore | LeftOut::GitIgnore));
+    let back = if ours { " (include = [\"...\"] brings back)" } else { "" };
+    Words::of(format!("Left out: {}{back}", names.join(", ")))
 }
 
-fn reason(why: LeftOut) -> &'static str {
+/// Why something stays behind, in a few words.
+pub(crate) fn left_out_reason(why: LeftOut) -> &'static str {
     match why {
         LeftOut::DockerIgnore => ".dockerignore",
         LeftOut::GitIgnore => "ignored by git",
@@ -235,6 +253,8 @@ fn reason(why: LeftOut) -> &'static str {
         LeftOut::VirtualEnvironment => "virtual environment",
         LeftOut::Cache => "cache",
         LeftOut::Database => "a developer's database",
+        LeftOut::Configuration => "djship's own",
+        LeftOut::Special => "a socket, pipe or device",
     }
 }
 
@@ -249,13 +269,7 @@ fn again(because: &Because) -> String {
 
 /// Where a value came from, for a sentence.
 pub(crate) fn origin(origin: &Origin) -> String {
-    match origin {
-        Origin::File(file, Some(line)) if *line > 0 => format!("{file}, line {line}"),
-        Origin::File(file, _) => file.clone(),
-        Origin::FolderName => "the folder's name".to_owned(),
-        Origin::Default => "djship's default".to_owned(),
-        Origin::Option(name) => (*name).to_owned(),
-    }
+    origin.to_string()
 }
 
 fn count(number: usize, what: &str) -> String {

@@ -12,6 +12,7 @@ pub(crate) mod postgres;
 pub(crate) mod processes;
 pub(crate) mod secrets;
 pub(crate) mod serving;
+pub(crate) mod ship_project;
 pub(crate) mod store;
 pub(crate) mod web_socket;
 

@@ -91,6 +91,17 @@ impl PackageIndex {
         let mut names: Vec<&str> = self.parts.iter().flat_map(|part| part.with_prefix(stem)).collect();
         names.sort_by_key(|found| (found.len().abs_diff(name.len()), *found));
         names.dedup();
+        // A slip within the name: few people miss the first two letters.
+        if names.is_empty()
+            && let Some(begin) = name.get(..2)
+        {
+            let all = self.parts.iter().flat_map(|part| part.with_prefix(begin));
+            let near = all.map(|found| (strsim::damerau_levenshtein(found, name), found));
+            let mut near: Vec<_> = near.filter(|(distance, _)| *distance <= 2).collect();
+            near.sort_unstable();
+            near.dedup();
+            names.extend(near.into_iter().map(|(_, found)| found));
+        }
         names.into_iter().take(most).map(str::to_owned).collect()
     }
 }

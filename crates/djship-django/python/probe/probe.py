@@ -30,11 +30,23 @@ def probe(project):
         chosen.resolved.values = final.values
     found = {"database": {}, "parts": {}, "allowed_hosts": None}
     alternatives = {}
+    celery = None
+    if chosen.resolved.ok and final.ok:
+        project.prove_given(final, "setup")
+        celery = find_celery(project, final)
     if chosen.resolved.ok:
         given = {s["name"] for s in chosen.switches}
         found = feeds.find_feeds(project, chosen, given)
         alternatives = feeds.find_alternatives(project, chosen, final.needed, "settings")
-    return report.compose(project, chosen, final, found, alternatives)
+    return report.compose(project, chosen, final, found, alternatives, celery)
+
+
+def find_celery(project, final):
+    """The facts of one more try that also looks for Celery's application, where the project has one."""
+    if not final.facts["celery"]:
+        return None
+    seen = project.attempt(final.values, "celery", final.settings, final.configuration)
+    return seen.get("facts")
 
 
 def record_reads(root):
@@ -55,6 +67,9 @@ def main():
     parser.add_argument("--root", default=".", help="the folder of manage.py, relative to the project's")
     parser.add_argument("--out", required=True, help="the file to write")
     parser.add_argument("--timeout", type=int, default=120, help="seconds for one try")
+    parser.add_argument("--settings", help="the settings module, whatever the project's files name")
+    parser.add_argument("--settings-origin", default="the command line", help="who says so, in words")
+    parser.add_argument("--environment", metavar="FILE", help="variables that the user gives, a JSON object; not for --develop")
     parser.add_argument("--develop", metavar="SERVICES", help="for development; this file says where services listen")
     parser.add_argument("--count", action="store_true", help="say how many processes it took")
     options = parser.parse_args()
@@ -94,6 +109,11 @@ def open_project(options):
         preload.keep_bytecode_apart(project.is_own_file)
     else:
         project = Project(options.project, options.root, options.timeout)
+        if options.settings:
+            project.named_settings = (options.settings, options.settings_origin)
+        if options.environment:
+            with open(options.environment, encoding="utf-8") as file:
+                project.given = json.load(file)
     preload.load(project.base)
     return project
 

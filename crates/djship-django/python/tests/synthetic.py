@@ -115,13 +115,13 @@ class ProbeTest(unittest.TestCase):
         write_files(self.project, files)
         return self.probe_folder(self.project, root)
 
-    def probe_folder(self, folder, root="."):
+    def probe_folder(self, folder, root=".", further=(), **variables):
         with tempfile.TemporaryDirectory() as out:
             facts = os.path.join(out, "facts.json")
             script = PYTHON_FOLDER / "probe" / "probe.py"
             done = subprocess.run(
-                [INTERPRETER, str(script), "--project", folder, "--root", root, "--out", facts],
-                env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "UNRELATED": "x"},
+                [INTERPRETER, str(script), "--project", folder, "--root", root, "--out", facts, *further],
+                env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "UNRELATED": "x", **variables},
                 capture_output=True, text=True, check=False,
             )  # fmt: skip
             self.assertEqual(done.returncode, 0, done.stderr)

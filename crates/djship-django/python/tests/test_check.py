@@ -45,6 +45,16 @@ class ImportsTest(unittest.TestCase):
         record = "".join(f"{file},,\n" for file in files)
         write_files(self.site, {f"{name}-1.0.dist-info/RECORD": record})
 
+    def test_a_file_that_does_not_compile_is_the_place(self):
+        code = (
+            "import sys; sys.path[:0] = sys.argv[1:]; import check\n"
+            "try: import broken\nexcept SyntaxError as error: check.report('urls', 'x', error)"
+        )
+        write_files(self.site, {"broken.py": "a = 1\ndef broken(:\n"})
+        command = [INTERPRETER, "-c", code, str(PYTHON_FOLDER / "build"), str(self.site)]
+        said = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        self.assertEqual((said["file"], said["line"]), (str(self.site / "broken.py"), 2))
+
     def check(self, name):
         code = (
             "import sys; sys.path[:0] = sys.argv[1:3]; import check; before = set(sys.modules);"

@@ -54,6 +54,18 @@ class StartTest(unittest.TestCase):
         done = self.start("/bin/sh", "-c", 'echo "$1"; exit 7', "x", "a b")
         self.assertEqual((done.returncode, done.stdout), (7, "a b\n"))
 
+    def test_a_command_of_the_projects_own_name(self):
+        write_files(self.home, {"commands/clock": "/bin/sh\n-c\necho tick", "commands/sh": "/bin/sh\n-c\necho declared"})
+        self.assertEqual(self.start("clock").stdout, "tick\n")
+        (self.home / "required").write_text("KEY\tsecret\n")
+        done = self.start("clock")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("cannot start `clock`", done.stderr)
+        # A program has the name as well: what follows is for the program.
+        self.assertEqual(self.start("sh", PATH="/bin", KEY="x").stdout, "declared\n")
+        self.assertEqual(self.start("sh", "-c", "echo program", PATH="/bin").stdout, "program\n")
+        self.assertEqual(self.start("../commands/clock", KEY="x").returncode, 127)
+
     def test_names_that_are_no_identifiers_run_nothing(self):
         (self.home / "required").write_text(f"A$(>{self.home}/ran)\tsecret\nB\ttext\t$(>{self.home}/ran)\n")
         self.assertEqual(self.start("web", B="x").returncode, 0)

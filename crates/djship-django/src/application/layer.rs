@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 
 use djship_store::{Entry, FileTree, Store, StoreError, TreePath};
 
+use super::commands::{Command, LeftOut};
 use crate::facts::{Facts, Variable, Writable};
 use crate::plan::Plan;
 
 /// The run user in the image.
 pub const USER: u32 = 1000;
 
-/// What serves the application.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the image starts, and what is supplied for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Serving {
     /// The command line of `web`.
     pub web: Vec<String>,
@@ -22,6 +23,23 @@ pub struct Serving {
     pub requirements: String,
     /// Whether WhiteNoise is put around the application.
     pub whitenoise: bool,
+    /// Every command of the image, `web` first.
+    pub commands: Vec<Command>,
+    /// What is named somewhere and is no command.
+    pub left_out: Vec<LeftOut>,
+    /// The options of `web` about where it listens that give way to `PORT`.
+    pub dropped: Vec<String>,
+    /// `web` is the project's own, and nothing serves the static files.
+    pub unserved: bool,
+}
+
+/// The application that djship puts in the place of the project's, to serve static files around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrapped {
+    /// For WSGI.
+    Wsgi,
+    /// For ASGI.
+    Asgi,
 }
 
 /// Where the project's static files are in the image.
@@ -50,7 +68,10 @@ pub fn generated(
         Ok(())
     };
     add("opt/djship/required", required(facts))?;
-    add("opt/djship/commands/web", lines(&serving.web))?;
+    for command in &serving.commands {
+        let words = command.argv(&plan.project.django_folder());
+        add(&format!("opt/djship/commands/{}", command.name), lines(&words))?;
+    }
     add("opt/djship/app.json", app_json(facts, serving, static_root))?;
     for folder in &writable(plan, facts) {
         if let Ok(path) = TreePath::parse(&folder.path) {
@@ -157,6 +178,12 @@ fn lines(words: &[String]) -> String {
     words.iter().map(|word| format!("{word}\n")).collect()
 }
 
+/// The hosts of the settings, without those that only a build was given.
+fn allowed_hosts(facts: &Facts) -> Vec<&String> {
+    let is_given = |host: &String| facts.given.values().any(|value| value.contains(host.as_str()));
+    facts.allowed_hosts.iter().filter(|host| !is_given(host)).collect()
+}
+
 fn app_json(facts: &Facts, serving: &Serving, static_root: Option<&StaticRoot>) -> String {
     let value = serde_json::json!({
         "settings_module": facts.settings(),
@@ -164,7 +191,7 @@ fn app_json(facts: &Facts, serving: &Serving, static_root: Option<&StaticRoot>) 
         "wsgi": facts.wsgi,
         "asgi": facts.asgi,
         "manage": "manage.py",
-        "allowed_hosts": facts.allowed_hosts,
+        "allowed_hosts": allowed_hosts(facts),
         "allowed_hosts_env": facts.allowed_hosts_env,
         "static": static_root.map(|found| serde_json::json!({
             "whitenoise": serving.whitenoise, "root": found.root, "url": found.url,

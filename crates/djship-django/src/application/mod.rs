@@ -1,5 +1,6 @@
 //! The application: a snapshot of the project's files, and the layer that is made of it.
 
+pub mod commands;
 pub mod layer;
 pub mod serving;
 mod snapshot;

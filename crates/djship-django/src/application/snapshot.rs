@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use djship_store::{Bucket, Digest, Entry, FileTree, Node, Store, StoreError, TreePath};
 
-use crate::project::selection::{LeftOut, Selected, Selection, SelectionError};
+use crate::project::config;
+use crate::project::selection::{Include, LeftOut, Selected, Selection, SelectionError};
 use known::Known;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
@@ -52,10 +53,10 @@ pub enum SnapshotError {
 }
 
 impl Snapshot {
-    /// Copies what ships of the project in `folder`.
-    pub fn take(folder: &Path, store: &Store) -> Result<Self, SnapshotError> {
+    /// Copies what ships of the project in `folder`, `include` whatever other rules say.
+    pub fn take(folder: &Path, store: &Store, include: &Include) -> Result<Self, SnapshotError> {
         let time = stamp::now();
-        let selection = Selection::of(folder)?;
+        let selection = Selection::of(folder, include)?;
         let mut known = Known::load(folder, store);
         let top = rustix::fs::open(folder, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
             .map_err(|error| StoreError::Io {
@@ -67,7 +68,10 @@ impl Snapshot {
         let mut looked_at = selection.folders;
         for file in selection.files {
             looked_at.push(file.source.clone());
-            let entry = entry(&top, &file, store, &mut known)?;
+            let mut entry = entry(&top, &file, store, &mut known)?;
+            if file.path.as_str() == "pyproject.toml" {
+                entry = without_build_values(entry, store)?;
+            }
             tree.insert(file.path, entry);
         }
         tree.fill_parents();
@@ -77,6 +81,17 @@ impl Snapshot {
             source,
         })?;
         Ok(Self { tree, left_out: selection.left_out, looked_at, time })
+    }
+
+    /// The folders at the top that hold more than `limit` bytes, with the bytes.
+    pub fn large_folders(&self, limit: u64) -> Vec<(String, u64)> {
+        let mut sizes = std::collections::BTreeMap::new();
+        for (path, entry) in self.tree.iter() {
+            if let (Node::File { size, .. }, Some((top, _))) = (&entry.node, path.as_str().split_once('/')) {
+                *sizes.entry(top.to_owned()).or_insert(0) += size;
+            }
+        }
+        sizes.into_iter().filter(|(_, size)| *size > limit).collect()
     }
 
     /// A copy of the files, for programs that may write to it, in `target` (which must not exist), owned by `owner`.
@@ -110,6 +125,15 @@ pub(crate) fn copy_tree(
         made.and_then(|()| own(&to)).map_err(|source| SnapshotError::Copy { path: path.clone(), source })?;
     }
     Ok(())
+}
+
+/// `pyproject.toml` as it ships.
+fn without_build_values(entry: Entry, store: &Store) -> Result<Entry, StoreError> {
+    let Node::File { at, .. } = &entry.node else { return Ok(entry) };
+    let shipped = fs_err::read_to_string(at).ok().and_then(|text| config::without_build_values(&text));
+    let Some(text) = shipped else { return Ok(entry) };
+    let (digest, at) = store.put_blob(text.as_bytes())?;
+    Ok(Entry::file(digest, text.len() as u64, at).with_mode(entry.mode))
 }
 
 /// The entry of a file, with its bytes in the store.
@@ -165,7 +189,7 @@ mod tests {
         fs_err::set_permissions(project.join("site/a.py"), std::fs::Permissions::from_mode(0o600)).unwrap();
         fs_err::os::unix::fs::symlink("site/a.py", project.join("link")).unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
-        let snapshot = Snapshot::take(&project, &store).unwrap();
+        let snapshot = Snapshot::take(&project, &store, &Include::default()).unwrap();
         assert_eq!(snapshot.tree.get("manage.py").unwrap().mode, 0o755);
         assert_eq!(snapshot.tree.get("site/a.py").unwrap().mode, 0o644);
         assert_eq!(snapshot.tree.get("link"), Some(&Entry::symlink("site/a.py")));
@@ -183,8 +207,11 @@ mod tests {
         let mut digests = Vec::new();
         for text in ["one", "two", "six", "ten"] {
             fs_err::write(project.join("a"), text).unwrap();
-            digests.push(Snapshot::take(&project, &store).unwrap().tree.digest());
-            assert_eq!(digests.last(), Some(&Snapshot::take(&project, &store).unwrap().tree.digest()));
+            digests.push(Snapshot::take(&project, &store, &Include::default()).unwrap().tree.digest());
+            assert_eq!(
+                digests.last(),
+                Some(&Snapshot::take(&project, &store, &Include::default()).unwrap().tree.digest())
+            );
         }
         digests.dedup();
         assert_eq!(digests.len(), 4);

@@ -74,6 +74,10 @@ pub fn collect(
     facts: &Facts,
 ) -> Result<Option<(StaticRoot, FileTree)>, StaticError> {
     let found = &facts.static_files;
+    if ground.plan.config.ship.static_files.is_some() {
+        tools.reporter.note(Note::NoStatic(NoStatic::SwitchedOff));
+        return Ok(None);
+    }
     if !found.app {
         tools.reporter.note(Note::NoStatic(NoStatic::AppMissing));
         return Ok(None);
@@ -159,6 +163,7 @@ pub(crate) fn environment(facts: &Facts) -> Vec<(String, String)> {
     let mut environment: Vec<_> =
         facts.throwaway.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     environment.extend(facts.switches.iter().map(|switch| (switch.name.clone(), switch.value.clone())));
+    environment.extend(facts.given.iter().map(|(name, value)| (name.clone(), value.clone())));
     environment
 }
 

@@ -21,6 +21,8 @@ base_errors! {
     Sources(djship_deb::sources::ReadSourcesError),
     /// The packages do not fit together.
     Closure(djship_deb::closure::ClosureError),
+    /// A package that the project asks for cannot be had.
+    Asked(super::asked::AskedError),
     /// A package cannot be had.
     Packages(djship_deb::deb::FetchPackagesError),
     /// The packages do not make a root.

@@ -1,9 +1,11 @@
 //! The Debian roots of a release: what ships, what installs, what compiles, what serves data.
 
+mod asked;
 mod error;
 mod packages;
 mod services;
 
+pub use asked::AskedError;
 pub use error::BaseError;
 pub use services::ServiceRoot;
 
@@ -213,7 +215,8 @@ impl<'a> Roots<'a> {
     fn toolchain_set(&self, plan: &Plan, more: &[String]) -> Result<Vec<Package>, BaseError> {
         let names =
             plan.dependencies.value.names().into_iter().chain(more.iter().map(|name| normalise(name)));
-        let wanted = build_packages(names);
+        let mut wanted = build_packages(names);
+        wanted.extend(plan.packages.build_names());
         let set = sets::toolchain(self.codename(), &[]);
         let asked: Vec<&str> = set.roots.iter().copied().chain(wanted.iter().map(String::as_str)).collect();
         self.packages("toolchain", &asked, &set.rules)

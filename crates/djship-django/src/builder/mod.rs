@@ -141,7 +141,8 @@ fn key(
     for (name, value) in &settings.environment {
         key = key.part(name).part(value);
     }
-    key.digest()
+    // What is there to compile with decides what comes of it.
+    plan.packages.build_names().iter().fold(key, Key::part).digest()
 }
 
 /// Where an environment is being made.
@@ -264,8 +265,9 @@ impl<'a> Workplace<'a> {
     /// The arguments that name what is installed. A lock is exported to a hashed list first.
     fn requirements(&self, root: &Path) -> Result<Vec<String>, BuilderError> {
         match &self.plan.dependencies.value {
-            Dependencies::Requirements { file, .. } | Dependencies::PyProject { file, .. } => {
-                Ok(vec!["-r".to_owned(), format!("/app/{file}")])
+            Dependencies::Requirements { file, all } | Dependencies::PyProject { file, all } => {
+                let files = std::iter::once(file).chain(&all.also);
+                Ok(files.flat_map(|file| ["-r".to_owned(), format!("/app/{file}")]).collect())
             }
             Dependencies::Lock(locked) if locked.list.hashed.is_empty() => Ok(Vec::new()),
             Dependencies::Lock(_) => {

@@ -51,6 +51,7 @@ pub(super) fn share(
     let key =
         key.part(roots.key().as_bytes()).part(python::UV).part(python::COMPILE).part(python::PKG_RESOURCES);
     let mut key = sources.add_to(key);
+    key = plan.packages.build_names().iter().fold(key, Key::part);
     if let Dependencies::Lock(locked) = &plan.dependencies.value {
         key = key.part(&locked.list.hashed).part(&locked.list.unhashed);
     }

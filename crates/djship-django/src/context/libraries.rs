@@ -58,7 +58,7 @@ pub fn find(
     let key = Key::new("libraries, form 2").part(installed.key.as_bytes()).part(roots.key().as_bytes());
     // Security updates of found libraries come with a newer index.
     let key = key.part(roots.archive_identity().as_bytes());
-    let key = key.digest();
+    let key = plan.packages.run_names().iter().fold(key, Key::part).digest();
     let layer = match kept::find::<LibrariesError>(tools, &key)? {
         Some(layer) => layer,
         None => make(tools, plan, roots, base, installed, &key)?,
@@ -102,6 +102,7 @@ fn names(
     let key = Key::new("library names, form 1").part(installed.laid.tree.digest().as_bytes());
     let key = key.part(base.tree.digest().as_bytes());
     let key = key.part(roots.toolchain_identity(plan, &compiled)?.as_bytes());
+    let key = plan.packages.run_names().iter().fold(key, Key::part);
     let share = Share::new(Part::LibraryNames, &key);
     if let Some(names) = shared::answer(tools, &share) {
         return Ok(names);
@@ -154,6 +155,7 @@ pub(crate) fn packages(
             }
         }
     }
+    packages.extend(plan.packages.run_names());
     packages.sort();
     packages.dedup();
     Ok(packages)

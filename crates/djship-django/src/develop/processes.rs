@@ -13,9 +13,9 @@ use crate::project::command::CommandLine;
 use crate::project::config::{Config, Entry, OwnProcess, ProcessKind};
 
 pub use error::ProcessesError;
-use procfile::Line;
+pub(crate) use procfile::Line;
 pub use procfile::Procfile;
-use purpose::Purpose;
+pub(crate) use purpose::{Purpose, celery as celery_started};
 
 /// The names of Celery's processes when nothing else starts them.
 const WORKER: &str = "worker";

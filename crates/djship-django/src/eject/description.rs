@@ -187,6 +187,30 @@ impl Description {
     }
 }
 
+/// The project's own command without the variables of djship's entry point.
+fn on_port_8000(web: &[String]) -> Vec<String> {
+    let fixed = |word: &String| {
+        let word = word.replace("$DJSHIP_BIND", "0.0.0.0");
+        word.replace("${PORT}", "8000").replace("$PORT", "8000")
+    };
+    let mut command: Vec<String> = web.iter().map(fixed).collect();
+    let starts =
+        |program: &str| command.first().is_some_and(|first| first.rsplit('/').next() == Some(program));
+    let place = match () {
+        () if starts("gunicorn")
+            && !command.iter().any(|word| word.starts_with("-b") || word.starts_with("--bind")) =>
+        {
+            &["--bind", "0.0.0.0:8000"][..]
+        }
+        () if starts("uvicorn") && !command.iter().any(|word| word.starts_with("--host")) => {
+            &["--host", "0.0.0.0", "--port", "8000"][..]
+        }
+        () => &[],
+    };
+    command.extend(place.iter().map(|&word| word.to_owned()));
+    command
+}
+
 fn server(facts: &Facts, serving: &Serving, has: &dyn Fn(&str) -> bool) -> Server {
     let supplied: Vec<&str> = serving.supplied.iter().map(|(name, _)| *name).collect();
     let own = serving.web.first().is_some_and(|program| program != "/venv/bin/python");
@@ -200,7 +224,7 @@ fn server(facts: &Facts, serving: &Serving, has: &dyn Fn(&str) -> bool) -> Serve
     let served = wrapper.map_or_else(|| application.clone(), |wrapper| format!("{wrapper}:application"));
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
     let command = if own {
-        serving.web.clone()
+        on_port_8000(&serving.web)
     } else if asynchronous {
         words(&["uvicorn", "--host", "0.0.0.0", "--port", "8000", &served])
     } else {
@@ -227,4 +251,25 @@ fn server(facts: &Facts, serving: &Serving, has: &dyn Fn(&str) -> bool) -> Serve
     let requirements =
         wanted.filter_map(|name| Some(format!("{name}=={}", python::pinned_version(pins, name)?))).collect();
     Server { command, requirements, wrapper, module: module.to_owned(), attribute: attribute.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_projects_own_command_listens_where_docker_looks() {
+        let fixed = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+            on_port_8000(&words).join(" ")
+        };
+        assert_eq!(
+            fixed(&["gunicorn", "shop.wsgi", "-w", "2"]),
+            "gunicorn shop.wsgi -w 2 --bind 0.0.0.0:8000"
+        );
+        assert_eq!(fixed(&["gunicorn", "shop.wsgi", "-b", "unix:/s"]), "gunicorn shop.wsgi -b unix:/s");
+        assert_eq!(fixed(&["uvicorn", "shop.asgi:app"]), "uvicorn shop.asgi:app --host 0.0.0.0 --port 8000");
+        let shell = fixed(&["/bin/sh", "-c", "exec daphne -b $DJSHIP_BIND -p ${PORT} shop.asgi:application"]);
+        assert_eq!(shell, "/bin/sh -c exec daphne -b 0.0.0.0 -p 8000 shop.asgi:application");
+    }
 }

@@ -173,9 +173,9 @@ fn options(option: &str, values: impl Iterator<Item = String>) -> String {
 /// The line that installs production's requirements, in `/venv`.
 pub(super) fn install_production(plan: &Plan) -> String {
     match &plan.dependencies.value {
-        Dependencies::Requirements { file, .. } => format!(
-            "(cd /app && /usr/bin/python3 -m pip --python /venv/bin/python install --quiet --requirement {})",
-            quote(file)
+        Dependencies::Requirements { file, all } => format!(
+            "(cd /app && /usr/bin/python3 -m pip --python /venv/bin/python install --quiet{})",
+            options("--requirement", std::iter::once(file).chain(&all.also).cloned())
         ),
         Dependencies::PyProject { file, .. } => format!(
             "(cd /app && /opt/uv/bin/uv pip install --quiet --python /venv/bin/python --requirement {})",

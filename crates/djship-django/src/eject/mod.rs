@@ -20,6 +20,7 @@ mod variables;
 
 use std::path::Path;
 
+use crate::application::commands::Inside;
 use crate::application::{Snapshot, serving};
 use crate::base::Roots;
 use crate::build::BuildError;
@@ -77,13 +78,14 @@ pub fn eject(tools: &Tools<'_>, folder: &Path) -> Result<Vec<EjectedFile>, Eject
 /// The stages of a build up to what Django says, and what follows from them.
 fn describe(tools: &Tools<'_>, project: &Project, config: &Config) -> Result<Description, BuildError> {
     tools.reporter.stage(Stage::Plan);
-    let snapshot = Snapshot::take(&project.folder, tools.store)?;
-    let plan = Plan::for_project(project)?;
+    let snapshot = Snapshot::take(&project.folder, tools.store, &config.ship.include())?;
+    let plan = Plan::configured(project, config.clone())?;
     let development = DevelopmentPlan::for_project(project, config)?;
     tools.reporter.note(Note::Planned(&plan));
 
     tools.reporter.stage(Stage::Base);
     let roots = Roots::open(tools, plan.release.value)?;
+    roots.check_asked(&plan)?;
     let base = roots.production()?;
 
     tools.reporter.stage(Stage::Builder);
@@ -94,19 +96,24 @@ fn describe(tools: &Tools<'_>, project: &Project, config: &Config) -> Result<Des
     let packages = libraries::packages(&silent, &plan, &roots, &base, &installed)?;
 
     tools.reporter.stage(Stage::Facts);
-    let layers = [Some(installed.laid.fs()), found.map(|found| found.bytes_dir()), Some(base.bytes_dir())];
+    let layers =
+        [Some(installed.laid.fs()), found.as_ref().map(djship_oci::Layer::bytes_dir), Some(base.bytes_dir())];
     let lowers: Vec<_> = layers.into_iter().flatten().collect();
     let ground = Ground {
         plan: &plan,
         snapshot: &snapshot,
         lowers: &lowers,
-        layers: &installed.key,
+        layers: &plan.layers(&installed.key),
         interpreter: &roots.interpreter(),
     };
     let mut facts = facts::ask(tools, &ground)?;
     facts.postgres_driver = installed.has_any(&["psycopg", "psycopg2", "psycopg2-binary"]);
     let has_static = facts.static_files.app && facts.static_files.file_system != Some(false);
-    let serving = serving::choose(&plan, &facts, &installed.distributions, has_static)?;
+    let has_static = has_static && config.ship.static_files.is_none();
+    let below = [Some(&installed.laid.tree), found.as_ref().map(|found| &found.tree), Some(&base.tree)];
+    let inside = Inside::new(below.into_iter().flatten(), &snapshot.tree);
+    let serving = serving::choose(&plan, &facts, &installed.distributions, has_static, &inside)
+        .map_err(BuildError::from)?;
     Ok(Description::of(&plan, &development, &facts, &installed.distributions, &serving, packages))
 }
 

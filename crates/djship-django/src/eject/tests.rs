@@ -4,6 +4,7 @@ use super::*;
 use crate::application::layer::Serving;
 use crate::builder::Distribution;
 use crate::facts::Facts;
+use djship_store::FileTree;
 
 fn polls() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/polls")
@@ -25,7 +26,8 @@ fn files_of(
     let mut facts: Facts =
         serde_json::from_str(include_str!("../../python/probe/sample-polls.json")).unwrap();
     change(&mut facts);
-    let serving: Serving = serving::choose(&plan, &facts, distributions, true).unwrap();
+    let serving: Serving =
+        serving::choose(&plan, &facts, distributions, true, &Inside::new([], &FileTree::new())).unwrap();
     let libraries = vec!["libpq5".to_owned()];
     let description = Description::of(&plan, &development, &facts, distributions, &serving, libraries);
     render::files(&description).unwrap()

@@ -1,6 +1,7 @@
 //! Runs the probe where the application will run: on the production layers, without network, on a copy that it may
 //! write to.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use djship_store::{Beneath, Bucket};
@@ -15,6 +16,9 @@ use crate::python::{self, Source};
 use crate::reads::{self, Standing};
 use crate::report::{Because, Note};
 use crate::tools::Tools;
+
+/// Where the probe finds the variables that the user gives.
+const GIVEN: &str = "/opt/djship-given.json";
 
 /// The answers are at most this long.
 const MAX_FACTS: u64 = 16 << 20;
@@ -58,12 +62,16 @@ pub fn ask(tools: &Tools<'_>, ground: &Ground<'_>) -> Result<Facts, FactsError> 
     for (name, text) in python::PROBE {
         inputs = inputs.part(name).part(text);
     }
+    let ship = &ground.plan.config.ship;
+    let given = ship.build_env.as_ref().map_or_else(BTreeMap::new, |given| given.value.clone());
+    inputs = inputs.part(ship.settings.as_ref().map_or("", |settings| &settings.value));
+    inputs = given.iter().fold(inputs, |inputs, (name, value)| inputs.part(name).part(value));
     let inputs = inputs.part(python::READS).digest();
     let answers = ground.answers(tools);
     let because = match answers.standing("facts", &inputs) {
         Standing::Reuse(answer) => {
             if let Some(file) = tools.store.find(Bucket::Facts, &answer) {
-                let facts: Facts = serde_json::from_slice(&fs_err::read(file)?)?;
+                let facts = Facts { given, ..serde_json::from_slice(&fs_err::read(file)?)? };
                 tools.reporter.note(Note::Facts { facts: &facts, because: None });
                 return Ok(facts);
             }
@@ -73,7 +81,7 @@ pub fn ask(tools: &Tools<'_>, ground: &Ground<'_>) -> Result<Facts, FactsError> 
     };
     let work = tools.store.temp_dir("probe")?;
     let text = probe(tools, ground, work.path())?;
-    let facts: Facts = serde_json::from_slice(&text)?;
+    let facts = Facts { given, ..serde_json::from_slice(&text)? };
     if !facts.errors.is_empty() || facts.settings_module.is_none() {
         return Err(FactsError::Settings { failures: facts.errors });
     }
@@ -103,7 +111,20 @@ fn probe(tools: &Tools<'_>, ground: &Ground<'_>, work: &Path) -> Result<Vec<u8>,
         "--out",
         "/out/facts.json",
     ];
+    let mut arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+    let ship = &ground.plan.config.ship;
+    if let Some(settings) = &ship.settings {
+        arguments.extend(["--settings".to_owned(), settings.value.clone()]);
+        arguments.extend(["--settings-origin".to_owned(), settings.origin.to_string()]);
+    }
+    let given = ship.build_env.as_ref().map(|given| serde_json::to_vec(&given.value)).transpose()?;
+    if given.is_some() {
+        arguments.extend(["--environment", GIVEN].map(str::to_owned));
+    }
     let mut container = child::step(ground.lowers.iter().cloned(), arguments);
+    if let Some(given) = given {
+        container.file(GIVEN, given);
+    }
     container.bind(&app, "/app").bind(&out, "/out").bind_read_only(&program, "/opt/djship-probe");
     container.env("DJSHIP_READS", reads::RECORD);
     container.cwd = ground.folder();

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::develop::processes::Celery;
+
 /// What Django itself says about the project.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Facts {
@@ -77,6 +79,12 @@ pub struct Facts {
     /// Whether a PostgreSQL driver is installed. Not the probe's: the installed distributions say it.
     #[serde(default)]
     pub postgres_driver: bool,
+    /// Celery's application, and whether it has work.
+    #[serde(default)]
+    pub celery: Option<Celery>,
+    /// Variables that the user gives to a build's steps. Not the probe's.
+    #[serde(default)]
+    pub given: BTreeMap<String, String>,
     /// Values with which the settings import although nothing real is there.
     #[serde(default)]
     pub throwaway: BTreeMap<String, String>,

@@ -4,7 +4,6 @@ use crate::application::SnapshotError;
 use crate::base::BaseError;
 use crate::child::ChildError;
 use crate::laid::KeepError;
-use crate::project::config::ConfigError;
 
 /// Why a front end is not built.
 #[derive(Debug, thiserror::Error)]
@@ -61,9 +60,6 @@ pub enum FrontEndError {
         /// The last lines that it printed.
         output: Vec<String>,
     },
-    /// The configuration cannot be read.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
     /// There is no root with Node.
     #[error(transparent)]
     Base(#[from] BaseError),

@@ -6,7 +6,7 @@ use djship_store::{FileTree, Node, TreePath};
 
 use super::FrontEndError;
 use crate::plan::Plan;
-use crate::project::config::{Config, FrontEndWish};
+use crate::project::config::FrontEndWish;
 
 /// A `package.json` is smaller than that, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -87,7 +87,7 @@ impl FrontEnd {
 /// The front end of the project whose files these are: in the project's folder, else in that of `manage.py`, else in one
 /// directly below them.
 pub fn find(plan: &Plan, tree: &FileTree) -> Result<Option<FrontEnd>, FrontEndError> {
-    let Some(wish) = Config::read(&plan.project)?.front_end else {
+    let Some(wish) = &plan.config.front_end else {
         return search(&plan.project.django_folder(), tree);
     };
     match &wish.value {

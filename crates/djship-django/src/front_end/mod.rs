@@ -45,14 +45,15 @@ pub fn build(
         .part(modules.as_ref().map_or(&[][..], |(_, key)| key.as_bytes()))
         .part(&front_end.folder)
         .part(&front_end.script)
-        .part(shown.digest().as_bytes())
-        .digest();
+        .part(shown.digest().as_bytes());
+    let given = plan.config.ship.build_env.as_ref().map(|given| &given.value);
+    let key = given.into_iter().flatten().fold(key, |key, (name, value)| key.part(name).part(value)).digest();
     let (laid, removed, because) = if let Some(laid) = Laid::find(tools.store, Bucket::Outputs, &key)? {
         let removed = removed(&laid)?;
         (laid, removed, None)
     } else {
         let modules = modules.as_ref().map(|(laid, _)| laid.fs());
-        let made = run::run(tools, &front_end, &shown, modules.as_deref(), &root)?;
+        let made = run::run(tools, plan, &front_end, &shown, modules.as_deref(), &root)?;
         let text = serde_json::to_vec(&made.removed).map_err(std::io::Error::other)?;
         let laid = Laid::keep(tools.store, Bucket::Outputs, &key, &made.tree, |folder| {
             Ok(fs_err::write(folder.join(RECORD), text)?)

@@ -12,6 +12,7 @@ use crate::base::ServiceRoot;
 use crate::builder::make_owned;
 use crate::child;
 use crate::laid::KeepError;
+use crate::plan::Plan;
 use crate::tools::Tools;
 
 /// Folders and files that tools keep for themselves.
@@ -28,6 +29,7 @@ pub(super) struct Made {
 /// Runs the script on a copy of `shown`; `modules` is what was installed, laid out.
 pub(super) fn run(
     tools: &Tools<'_>,
+    plan: &Plan,
     front_end: &FrontEnd,
     shown: &FileTree,
     modules: Option<&Path>,
@@ -56,6 +58,9 @@ pub(super) fn run(
     modules::environment(&mut container);
     container.tmpfs("/cache", 0o1777, None);
     container.env("NODE_ENV", "production");
+    for (name, value) in plan.config.ship.build_env.iter().flat_map(|given| &given.value) {
+        container.env(name, value);
+    }
     let finished = child::run(tools, &container)?;
     if !finished.success() {
         return Err(FrontEndError::Script {

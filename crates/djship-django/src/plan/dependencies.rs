@@ -140,6 +140,28 @@ impl Dependencies {
         Err(DependenciesError::None { folders: project.folders() })
     }
 
+    /// The requirements files that the configuration names, or else what is found.
+    pub(super) fn find_or(
+        project: &Project,
+        named: Option<&Sourced<Vec<String>>>,
+    ) -> Result<Sourced<Self>, DependenciesError> {
+        named.map_or_else(|| Self::find(project), |named| Self::named(project, named))
+    }
+
+    fn named(project: &Project, named: &Sourced<Vec<String>>) -> Result<Sourced<Self>, DependenciesError> {
+        let by = match &named.origin {
+            Origin::File(file, line) => Some((file.as_str(), line.unwrap_or(0))),
+            _ => None,
+        };
+        let mut all = Requirements::default();
+        for file in &named.value {
+            all.extend(Requirements::read_named(project, file, by)?);
+        }
+        all.also = named.value.iter().skip(1).cloned().collect();
+        let file = named.value.first().cloned().unwrap_or_default();
+        Ok(Sourced { value: Self::Requirements { file, all }, origin: named.origin.clone() })
+    }
+
     fn in_folder(project: &Project, folder: &str) -> Result<Option<Sourced<Self>>, DependenciesError> {
         let at = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
         let from = |file: String, value| Sourced { value, origin: Origin::File(file, None) };

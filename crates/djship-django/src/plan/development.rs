@@ -51,7 +51,8 @@ impl DevelopmentPlan {
     /// Decides everything that the files of the project decide.
     pub fn for_project(project: &Project, config: &Config) -> Result<Self, PlanError> {
         let mut dependencies = DevelopmentDependencies::find(project, config)?;
-        let production = match Dependencies::find(project) {
+        let named = config.ship.requirements.as_ref();
+        let production = match Dependencies::find_or(project, named) {
             Ok(found) => found.value,
             // There is nothing to share a release with.
             Err(
@@ -69,6 +70,7 @@ impl DevelopmentPlan {
             Err(error) => return Err(error.into()),
         };
         let (release, unmet_wish) = python::choose(project, &production)?;
+        python::insist(config, unmet_wish.as_ref())?;
         dependencies.value.settle(release.value)?;
         let passed_over = precedence::passed_over(project, &production);
         let used = dependencies.value.files();
@@ -127,7 +129,7 @@ impl DevelopmentDependencies {
             let value = Self::configured(project, configured)?;
             return Ok(Sourced { value, origin: configured.origin.clone() });
         }
-        let production = match Dependencies::find(project) {
+        let production = match Dependencies::find_or(project, config.ship.requirements.as_ref()) {
             Ok(found) => Some(found),
             Err(DependenciesError::None { .. }) => None,
             Err(error) => return Err(error),
@@ -152,6 +154,9 @@ impl DevelopmentDependencies {
         if let Some(file) = first_of(project, &[DEVELOPMENT])? {
             let value = Self::beside_production(project, &file, production)?;
             return Ok(Sourced { value, origin: Origin::File(file, None) });
+        }
+        if let Some(named) = &config.ship.requirements {
+            return Ok(Sourced { value: Self::configured(project, named)?, origin: named.origin.clone() });
         }
         let (file, value) = match production {
             Some(Dependencies::Requirements { file, .. }) if is_setup(&file) => {

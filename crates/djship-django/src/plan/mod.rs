@@ -4,13 +4,20 @@
 
 pub mod dependencies;
 pub mod development;
+pub mod explain;
 pub mod locks;
+pub mod packages;
 mod precedence;
 pub mod python;
 mod setuptools;
 
+use crate::application::commands::CommandsError;
+use crate::laid::Key;
+use crate::project::config::{Config, ConfigError};
 use crate::project::{Project, ProjectError};
 use dependencies::{Dependencies, DependenciesError};
+use djship_store::Digest;
+use packages::{Packages, PackagesError};
 use python::{PythonError, Release};
 
 /// Where a chosen value came from.
@@ -24,6 +31,18 @@ pub enum Origin {
     Default,
     /// The command line.
     Option(&'static str),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(file, Some(line)) if *line > 0 => write!(f, "{file}, line {line}"),
+            Self::File(file, _) => f.write_str(file),
+            Self::FolderName => f.write_str("the folder's name"),
+            Self::Default => f.write_str("djship's default"),
+            Self::Option(name) => f.write_str(name),
+        }
+    }
 }
 
 /// A chosen value with where it came from.
@@ -50,6 +69,10 @@ pub struct Plan {
     pub dependencies: Sourced<Dependencies>,
     /// Files of other dependency managers beside it, relative to the project: what is in them does not count.
     pub passed_over: Vec<String>,
+    /// What the project says to djship.
+    pub config: Config,
+    /// Debian packages that the project asks for.
+    pub packages: Packages,
 }
 
 /// Why no plan can be made.
@@ -61,6 +84,15 @@ pub enum PlanError {
     /// No Python on offer fits.
     #[error(transparent)]
     Python(#[from] PythonError),
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The Debian packages cannot be told.
+    #[error(transparent)]
+    Packages(#[from] PackagesError),
+    /// The commands cannot be told.
+    #[error(transparent)]
+    Commands(#[from] CommandsError),
     /// A file cannot be read.
     #[error(transparent)]
     Project(#[from] ProjectError),
@@ -69,18 +101,29 @@ pub enum PlanError {
 impl Plan {
     /// Decides everything that the files of the project decide.
     pub fn for_project(project: &Project) -> Result<Self, PlanError> {
-        let mut dependencies = Dependencies::find(project)?;
+        Self::configured(project, Config::read(project)?)
+    }
+
+    /// The same with a configuration that was read before.
+    pub fn configured(project: &Project, config: Config) -> Result<Self, PlanError> {
+        let mut dependencies = Dependencies::find_or(project, config.ship.requirements.as_ref())?;
         let (release, unmet_wish) = python::choose(project, &dependencies.value)?;
+        python::insist(&config, unmet_wish.as_ref())?;
         dependencies.value.settle(release.value)?;
         let passed_over = precedence::passed_over(project, &dependencies.value);
-        Ok(Self {
-            name: name(project),
-            release,
-            unmet_wish,
-            dependencies,
-            passed_over,
-            project: project.clone(),
-        })
+        let packages = Packages::find(project, &config)?;
+        let (name, project) = (name(project), project.clone());
+        Ok(Self { project, name, release, unmet_wish, dependencies, passed_over, config, packages })
+    }
+
+    /// Stands for the layers below the application: the environment `installed`, and the packages that were asked for.
+    pub fn layers(&self, installed: &Digest) -> Digest {
+        let names = self.packages.run_names();
+        if names.is_empty() {
+            return *installed;
+        }
+        let key = Key::new("layers, form 1").part(installed.as_bytes());
+        names.iter().fold(key, Key::part).digest()
     }
 }
 

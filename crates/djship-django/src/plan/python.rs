@@ -3,6 +3,9 @@
 //! Hard ranges (`requires-python`, the lock's range, what the Django version supports) must allow it. Wishes
 //! (`.python-version`, `runtime.txt`, Pipfile's `[requires]`) are met where Debian can.
 
+mod explain;
+mod strict;
+
 use std::fmt;
 
 use pep440_rs::{Version, VersionSpecifiers};
@@ -12,6 +15,8 @@ use super::locks::poetry::constraint::Constraint;
 use super::locks::{PythonRange, Scope};
 use super::{Origin, PlanError, Sourced};
 use crate::project::Project;
+pub(super) use explain::explain;
+pub(super) use strict::insist;
 
 /// A Debian release that images can be made from, newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,6 +93,34 @@ pub enum PythonError {
         /// The ranges that take part.
         ranges: Vec<HardRange>,
     },
+    /// A wish cannot be met, and the project insists.
+    #[error("cannot use Python {wanted}: Debian has 3.13 (trixie) and 3.11 (bookworm)")]
+    Strict {
+        /// The version that is wished for.
+        wanted: String,
+        /// Where.
+        wish: Origin,
+        /// Where the project says that it insists.
+        strict: Origin,
+    },
+    /// A wish that the project's own range excludes.
+    #[error("cannot choose a Python: {wanted} is wished for, and `{}` excludes it", range.range)]
+    Contradiction {
+        /// The version that is wished for.
+        wanted: String,
+        /// Where.
+        wish: Origin,
+        /// The range.
+        range: HardRange,
+    },
+    /// A text that names no version.
+    #[error("cannot read the Python version {text:?}")]
+    Version {
+        /// As it is written.
+        text: String,
+        /// Where it stands.
+        origin: Origin,
+    },
     /// A range that cannot be read.
     #[error("cannot read the version range `{range}`: {reason}")]
     Range {
@@ -119,6 +152,7 @@ pub(super) fn choose(
     let Some(&first) = allowed.first() else { return Err(PythonError::NoneFits { ranges: hard }.into()) };
     if let Some(wish) = wish(project)? {
         let (wanted, version) = &wish.value;
+        strict::compare(&wish, &hard)?;
         if let Some(&release) = allowed.iter().find(|release| release.python() == *version) {
             return Ok((Sourced { value: release, origin: wish.origin }, None));
         }
@@ -141,9 +175,16 @@ fn hard_ranges(project: &Project, dependencies: &Dependencies) -> Result<Vec<Har
         let table: PyProject = parse(&file, &text)?;
         let standard = table.project.and_then(|project| project.requires_python);
         let poetry = table.tool.and_then(|tool| tool.poetry?.dependencies?.python);
-        let range = standard.map(|range| (range, Syntax::Pep440));
-        if let Some((range, syntax)) = range.or(poetry.map(|range| (range, Syntax::Poetry))) {
-            ranges.push(HardRange { range, syntax, origin: Origin::File(file, None), django: None });
+        let (range, key) = match standard {
+            Some(range) => (Some((range, Syntax::Pep440)), "requires-python"),
+            None => (poetry.map(|range| (range, Syntax::Poetry)), "python"),
+        };
+        if let Some((range, syntax)) = range {
+            let line = text.lines().position(|line| {
+                line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
+            });
+            let origin = Origin::File(file, line.map(|index| index + 1));
+            ranges.push(HardRange { range, syntax, origin, django: None });
         }
         break;
     }
@@ -251,13 +292,16 @@ fn allows(range: &HardRange, release: Release) -> Result<bool, PythonError> {
     Ok(read_range(&range.range, &range.origin)?.contains(&release.version()))
 }
 
+/// Files that wish for a Python, best first.
+const PYTHON_FILES: [&str; 3] = [".python-version", "runtime.txt", "Pipfile"];
+
 /// A version as it is written, and its major and minor number.
 type Wish = (String, (u64, u64));
 
 /// The Python that a file wishes for.
 fn wish(project: &Project) -> Result<Option<Sourced<Wish>>, PlanError> {
     for folder in project.folders() {
-        for name in [".python-version", "runtime.txt", "Pipfile"] {
+        for name in PYTHON_FILES {
             let file = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
             let Some(text) = project.read(&file)? else { continue };
             for (index, line) in text.lines().enumerate() {
@@ -272,6 +316,10 @@ fn wish(project: &Project) -> Result<Option<Sourced<Wish>>, PlanError> {
                 let mut parts = line.split('.').map_while(|part| part.parse::<u64>().ok());
                 if let (Some(major), Some(minor)) = (parts.next(), parts.next()) {
                     let origin = Origin::File(file, Some(index + 1));
+                    let patch = line.split('.').nth(2);
+                    if patch.is_some_and(|patch| !patch.starts_with(|c: char| c.is_ascii_digit())) {
+                        return Err(PythonError::Version { text: line.to_owned(), origin }.into());
+                    }
                     return Ok(Some(Sourced { value: (line.to_owned(), (major, minor)), origin }));
                 }
             }
@@ -308,68 +356,4 @@ struct ProjectTable {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::Plan;
-
-    fn plan(files: &[(&str, &str)]) -> Result<Plan, PlanError> {
-        let folder = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            fs_err::write(folder.path().join(path), text).unwrap();
-        }
-        let manage_py = djship_store::TreePath::parse("manage.py").unwrap();
-        Plan::for_project(&Project { folder: folder.path().to_owned(), manage_py })
-    }
-
-    #[test]
-    fn django_decides_when_nothing_else_does() {
-        let cases = [
-            ("Django", Release::Trixie),
-            ("Django==5.2.8", Release::Trixie),
-            ("django>=4.2,<5", Release::Bookworm),
-            ("Django==4.1.7", Release::Bookworm),
-            ("Django~=6.0", Release::Trixie),
-            ("Django>=7", Release::Trixie),
-        ];
-        for (line, release) in cases {
-            assert_eq!(plan(&[("requirements.txt", line)]).unwrap().release.value, release, "{line}");
-        }
-    }
-
-    #[test]
-    fn hard_ranges_that_exclude_everything_are_named() {
-        for line in ["Django==1.10.5", "Django==3.2.1"] {
-            let error = plan(&[("requirements.txt", line)]).unwrap_err();
-            let PlanError::Python(PythonError::NoneFits { ranges }) = error else { panic!("{error}") };
-            assert_eq!(ranges[0].origin, Origin::File("requirements.txt".into(), Some(1)));
-        }
-        let table = ("pyproject.toml", "[project]\nname='x'\nrequires-python='>=3.14'\n");
-        assert!(plan(&[("requirements.txt", "Django"), table]).is_err());
-    }
-
-    #[test]
-    fn ranges_of_poetry_are_hard() {
-        let release = |python: &str| {
-            let table = format!("[tool.poetry.dependencies]\npython = \"{python}\"\n");
-            let files = [("requirements.txt", "Django==5.2"), ("pyproject.toml", table.as_str())];
-            plan(&files).map(|plan| plan.release.value)
-        };
-        assert_eq!(release("^3.11").unwrap(), Release::Trixie);
-        assert_eq!(release("~3.11").unwrap(), Release::Bookworm);
-        assert_eq!(release(">=3.10 <3.13 || ^2.7").unwrap(), Release::Bookworm);
-        assert!(matches!(release("~3.12"), Err(PlanError::Python(PythonError::NoneFits { .. }))));
-        assert!(matches!(release("new"), Err(PlanError::Python(PythonError::Range { .. }))));
-    }
-
-    #[test]
-    fn wishes_are_met_or_said_to_be_unmet() {
-        let met = plan(&[("requirements.txt", "Django==5.2"), (".python-version", "3.11.4\n")]).unwrap();
-        assert_eq!((met.release.value, met.unmet_wish), (Release::Bookworm, None));
-        let unmet = plan(&[("requirements.txt", "Django==6.0"), (".python-version", "3.14\n")]).unwrap();
-        assert_eq!(unmet.release.value, Release::Trixie);
-        assert_eq!(unmet.unmet_wish.unwrap().value, "3.14");
-        let heroku =
-            plan(&[("requirements.txt", "Django==5.2"), ("runtime.txt", "python-3.11.9\r\n")]).unwrap();
-        assert_eq!(heroku.release.value, Release::Bookworm);
-    }
-}
+mod tests;

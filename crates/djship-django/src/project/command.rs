@@ -100,6 +100,14 @@ impl CommandLine {
         }
     }
 
+    /// The line as people write it.
+    pub fn as_text(&self) -> String {
+        match self {
+            Self::Words(words) => shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default(),
+            Self::Shell(script) => script.strip_prefix("exec ").unwrap_or(script).to_owned(),
+        }
+    }
+
     /// The commands in it with their words, without assignments and `exec`: for telling what they are, not for running
     /// them.
     pub fn commands(&self) -> Vec<Vec<String>> {

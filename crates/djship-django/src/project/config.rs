@@ -4,6 +4,8 @@
 mod error;
 mod front_end;
 mod keys;
+mod ship;
+mod withheld;
 
 use std::collections::BTreeMap;
 
@@ -12,7 +14,10 @@ use toml::de::{DeTable, DeValue};
 
 pub use error::ConfigError;
 pub use front_end::FrontEndWish;
+pub(crate) use keys::is_package;
 use keys::{Document, Value};
+pub use ship::{Ship, ShipPackages, StaticChoice};
+pub(crate) use withheld::without_build_values;
 
 use super::Project;
 use super::command::CommandLine;
@@ -25,6 +30,23 @@ const SHARED: &str = "pyproject.toml";
 
 /// The name that the development server has among what runs.
 pub const WEB: &str = "web";
+
+/// What can be said at the top.
+const KEYS: &[&str] = &[
+    "services",      // development's servers
+    "processes",     // what runs beside the development server
+    "develop",       // development
+    "settings",      // of production; this and what follows: the image
+    "requirements",  // of production
+    "python-strict", // a wish that cannot be met is an error
+    "include",       // ships although a rule leaves it out
+    "static",        // `none`
+    "packages",      // of Debian
+    "build-env",     // variables of a build's steps
+    "commands",      // what the image starts
+    "front-end",     // which one is built, or `false`
+    "cache",         // the repository of what builds share
+];
 
 /// Folders of the system that data cannot be mounted over: the program is in them, or the kernel's are.
 const SYSTEM: &[&str] =
@@ -45,6 +67,8 @@ pub struct Config {
     pub develop: Develop,
     /// `front-end`.
     pub front_end: Option<Sourced<FrontEndWish>>,
+    /// Everything about the image.
+    pub ship: Ship,
 }
 
 /// What is said about something that has a name.
@@ -146,7 +170,7 @@ impl Config {
     }
 
     fn of(table: &Value<'_>) -> Result<Option<Self>, ConfigError> {
-        let keys = table.keys(&["cache", "services", "processes", "develop", "front-end"])?;
+        let keys = table.keys(KEYS)?;
         if keys.is_empty() {
             return Ok(None);
         }
@@ -160,6 +184,7 @@ impl Config {
             processes: processes.unwrap_or_default(),
             develop: develop.unwrap_or_default(),
             front_end: keys.sourced("front-end", FrontEndWish::of)?,
+            ship: Ship::of(&keys)?,
         };
         Ok(Some(config))
     }

@@ -29,6 +29,8 @@ pub struct Requirements {
     pub requirements: Vec<Requirement>,
     /// Whether something is installed from the project's own folder (`-e .`, `./lib`).
     pub local: bool,
+    /// Further files that the installer is given beside the first one, relative to the project.
+    pub also: Vec<String>,
 }
 
 /// What is wrong with a requirements file.
@@ -83,7 +85,7 @@ impl Requirements {
             Line::Named { name, range } => Some(Requirement { name, range, file: file.to_owned(), line: 0 }),
             _ => None,
         });
-        Self { files: vec![file.to_owned()], requirements: named.collect(), local: false }
+        Self { files: vec![file.to_owned()], requirements: named.collect(), ..Self::default() }
     }
 
     /// The requirement of that (normalised) name.

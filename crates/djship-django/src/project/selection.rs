@@ -5,15 +5,21 @@
 
 mod docker_ignore;
 mod git_ignore;
+mod include;
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use djship_store::{TreePath, tree::TreePathError};
 
 use super::{Folder, ProjectError};
 use docker_ignore::DockerIgnore;
 pub(crate) use git_ignore::GitIgnore;
+pub use include::Include;
+
+/// djship's own configuration.
+const OWN: &str = "djship.toml";
 
 /// The longest file that is searched for a private key, in bytes: keys are small.
 const MAX_KEY_FILE: u64 = 64 << 10;
@@ -57,6 +63,10 @@ pub enum LeftOut {
     Cache,
     /// A developer's database.
     Database,
+    /// djship's own configuration: it may hold values for builds alone.
+    Configuration,
+    /// A socket, pipe or device.
+    Special,
 }
 
 /// A file that cannot be selected.
@@ -90,29 +100,32 @@ pub enum SelectionError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A socket, pipe or device.
-    #[error("cannot ship `{path}`: it is a socket, pipe or device")]
-    Special {
+    /// A folder that cannot be looked into, and is not left out.
+    #[error("cannot read the folder `{}`: it belongs to user {owner} and is closed to others", path.as_str())]
+    Closed {
         /// The path in the project.
         path: TreePath,
+        /// The user id of its owner.
+        owner: u32,
     },
 }
 
 impl Selection {
-    /// Selects the files of the project in `folder`.
-    pub fn of(folder: &Path) -> Result<Self, SelectionError> {
+    /// Selects the files of the project in `folder`; `include` wins over every rule but the one for djship's configuration.
+    pub fn of(folder: &Path, include: &Include) -> Result<Self, SelectionError> {
         let gone = || std::io::Error::from(std::io::ErrorKind::NotFound);
         let files = Arc::new(Folder::open(folder)?.ok_or_else(gone)?);
         let docker = DockerIgnore::load(&files)?;
+        let git = docker.is_none().then(|| Arc::new(GitIgnore::new(Arc::clone(&files))));
         let mut selection = Self::default();
-        let mut folders = Vec::new();
-        let git = docker.is_none().then(|| Arc::clone(&files));
-        let kept = walk(folder, git, &mut folders, &mut |path, why| {
-            selection.left_out.push((path, why));
-        })?;
-        selection.folders = folders;
+        let mut walk = Walk { folder, include, docker: docker.as_ref(), selection: &mut selection };
+        let kept = walk.run(git.as_ref())?;
         for Selected { path, source } in kept {
-            if docker.as_ref().is_some_and(|docker| docker.excludes(&path)) {
+            if path.as_str() == OWN {
+                selection.left_out.push((path, LeftOut::Configuration));
+            } else if include.has(path.as_str()) {
+                selection.files.push(Selected { path, source });
+            } else if docker.as_ref().is_some_and(|docker| docker.excludes(&path)) {
                 selection.left_out.push((path, LeftOut::DockerIgnore));
             } else if holds_private_key(&files, &path, &source)? {
                 selection.left_out.push((path, LeftOut::PrivateKey));
@@ -120,90 +133,130 @@ impl Selection {
                 selection.files.push(Selected { path, source });
             }
         }
-        if docker.is_none() {
-            selection.left_out.extend(ignored_by_git(folder, &files, &selection.files)?);
-        }
-        selection.left_out.sort();
+        selection.gather();
         Ok(selection)
     }
-}
 
-/// All files and links that the always-rules and, with `git`, the ignore files of that project leave.
-fn walk(
-    folder: &Path,
-    git: Option<Arc<Folder>>,
-    folders: &mut Vec<PathBuf>,
-    left_out: &mut dyn FnMut(TreePath, LeftOut),
-) -> Result<Vec<Selected>, SelectionError> {
-    let mut files = Vec::new();
-    // What the filter drops is noted by a second look at each folder: the filter must be `Send + 'static`.
-    let mut builder = ignore::WalkBuilder::new(folder);
-    builder.standard_filters(false).follow_links(false).sort_by_file_name(Ord::cmp);
-    let git = git.map(|files| Arc::new(GitIgnore::new(files)));
-    let rules = git.clone();
-    builder.filter_entry(move |entry| {
-        let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
-        let ignored = || rules.as_ref().is_some_and(|rules| rules.ignores(entry.path(), is_folder));
-        entry.depth() == 0 || never_ships(entry.path()).is_none() && !ignored()
-    });
-    for entry in builder.build() {
-        let entry = entry?;
-        let relative = relative(folder, entry.path())?;
-        let Some(kind) = entry.file_type() else { continue };
-        if kind.is_dir() {
-            folders.push(entry.path().to_owned());
-            for inner in fs_err::read_dir(entry.path())? {
-                let inner = inner?.path();
-                if let Some(why) = never_ships(&inner) {
-                    left_out(
-                        self::relative(folder, &inner)?.ok_or(SelectionError::Name { path: inner })?,
-                        why,
-                    );
-                }
+    /// Names a folder in place of all that is in it, where git ignores all that is in it.
+    fn gather(&mut self) {
+        let Self { files, left_out, .. } = self;
+        let holds_kept = |above: &str| files.iter().any(|other| other.path.is_within(above));
+        for (path, why) in left_out.iter_mut().filter(|(_, why)| *why == LeftOut::GitIgnore) {
+            while let Some(parent) = path.parent()
+                && !parent.as_str().is_empty()
+                && !holds_kept(parent.as_str())
+            {
+                *path = parent;
             }
-            continue;
+            *why = LeftOut::GitIgnore;
         }
-        let Some(path) = relative else { continue };
-        if !kind.is_file() && !kind.is_symlink() {
-            return Err(SelectionError::Special { path });
-        }
-        files.push(Selected { path, source: entry.into_path() });
+        left_out.sort();
+        left_out.dedup();
     }
-    git.map_or(Ok(()), |git| git.finish())?;
-    Ok(files)
 }
 
-/// What git's ignore files leave out, as the topmost paths.
-fn ignored_by_git(
-    folder: &Path,
-    files: &Folder,
-    kept: &[Selected],
-) -> Result<Vec<(TreePath, LeftOut)>, SelectionError> {
-    let all = walk(folder, None, &mut Vec::new(), &mut |_, _| {})?;
-    let is_kept = |path: &TreePath| kept.binary_search_by(|other| order(&other.path, path)).is_ok();
-    let holds_kept = |above: &str| kept.iter().any(|other| other.path.is_within(above));
-    let mut ignored: Vec<(TreePath, LeftOut)> = Vec::new();
-    for Selected { path, source } in all {
-        if is_kept(&path)
-            || ignored.last().is_some_and(|(top, _)| path.is_within(top.as_str()))
-            || holds_private_key(files, &path, &source)?
-        {
-            continue;
-        }
-        let mut top = path;
-        while let Some(parent) = top.parent()
-            && !holds_kept(parent.as_str())
-        {
-            top = parent;
-        }
-        ignored.push((top, LeftOut::GitIgnore));
-    }
-    Ok(ignored)
+/// A walk over a project.
+struct Walk<'a> {
+    folder: &'a Path,
+    include: &'a Include,
+    docker: Option<&'a DockerIgnore>,
+    selection: &'a mut Selection,
 }
 
-/// The order of a walk that sorts by file name: component by component.
-fn order(a: &TreePath, b: &TreePath) -> std::cmp::Ordering {
-    a.as_str().split('/').cmp(b.as_str().split('/'))
+impl Walk<'_> {
+    /// All files and links that the always-rules and git's ignore files leave; the folders and what stays behind are noted.
+    fn run(&mut self, git: Option<&Arc<GitIgnore>>) -> Result<Vec<Selected>, SelectionError> {
+        let mut files = Vec::new();
+        let mut builder = ignore::WalkBuilder::new(self.folder);
+        builder.standard_filters(false).follow_links(false).sort_by_file_name(Ord::cmp);
+        let dropped = Arc::new(Mutex::new(Vec::new()));
+        let (include, top) = (self.include.clone(), self.folder.to_owned());
+        let rules = Rules { git: git.cloned(), include, top, dropped: Arc::clone(&dropped) };
+        builder.filter_entry(move |entry| entry.depth() == 0 || rules.keep(entry));
+        let mut closed = Vec::new();
+        for entry in builder.build() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                // Said already.
+                Err(ignore::Error::WithPath { path, .. }) if closed.contains(&path) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let Some(kind) = entry.file_type() else { continue };
+            let path = relative(self.folder, entry.path())?;
+            if kind.is_dir() {
+                if !self.is_open(entry.path(), path.as_ref())? {
+                    closed.push(entry.path().to_owned());
+                    continue;
+                }
+                self.selection.folders.push(entry.path().to_owned());
+                continue;
+            }
+            let Some(path) = path else { continue };
+            if kind.is_file() || kind.is_symlink() {
+                files.push(Selected { path, source: entry.into_path() });
+            } else {
+                self.selection.left_out.push((path, LeftOut::Special));
+            }
+        }
+        git.map_or(Ok(()), |git| git.finish())?;
+        let dropped = std::mem::take(&mut *dropped.lock().unwrap_or_else(PoisonError::into_inner));
+        for (path, why) in dropped {
+            let path = relative(self.folder, &path)?.ok_or(SelectionError::Name { path })?;
+            self.selection.left_out.push((path, why));
+        }
+        Ok(files)
+    }
+
+    /// Whether a folder can be looked into; one that cannot is an error unless it stays behind.
+    fn is_open(&mut self, folder: &Path, path: Option<&TreePath>) -> Result<bool, SelectionError> {
+        match fs_err::read_dir(folder) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                let Some(path) = path else { return Err(error.into()) };
+                if self.docker.is_some_and(|docker| docker.excludes(path)) {
+                    self.selection.left_out.push((path.clone(), LeftOut::DockerIgnore));
+                    return Ok(false);
+                }
+                let owner = fs_err::symlink_metadata(folder)?.uid();
+                Err(SelectionError::Closed { path: path.clone(), owner })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// What decides whether something is looked at. The walk wants it to be its own, and hands it from thread to thread.
+struct Rules {
+    git: Option<Arc<GitIgnore>>,
+    include: Include,
+    top: PathBuf,
+    dropped: Arc<Mutex<Vec<(PathBuf, LeftOut)>>>,
+}
+
+impl Rules {
+    fn keep(&self, entry: &ignore::DirEntry) -> bool {
+        let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+        let path = entry.path();
+        let relative = path.strip_prefix(&self.top).ok().and_then(Path::to_str).unwrap_or_default();
+        if self.include.has(relative) || is_folder && self.include.may_hold(relative) {
+            return true;
+        }
+        let mut why = self.leaves_out(path, is_folder);
+        if why.is_none() && !self.include.is_empty() {
+            // It may lie in a folder that was entered for something else in it.
+            let mut above = path.ancestors().skip(1).take_while(|above| *above != self.top);
+            why = above.find_map(|above| self.leaves_out(above, true));
+        }
+        if let Some(why) = why {
+            self.dropped.lock().unwrap_or_else(PoisonError::into_inner).push((path.to_owned(), why));
+        }
+        why.is_none()
+    }
+
+    fn leaves_out(&self, path: &Path, is_folder: bool) -> Option<LeftOut> {
+        let git = || self.git.as_ref().is_some_and(|git| git.ignores(path, is_folder));
+        never_ships(path).or_else(|| git().then_some(LeftOut::GitIgnore))
+    }
 }
 
 fn relative(folder: &Path, path: &Path) -> Result<Option<TreePath>, SelectionError> {
@@ -221,7 +274,7 @@ fn never_ships(path: &Path) -> Option<LeftOut> {
     let example = ["example", "sample", "template", "dist"].iter().any(|end| name.ends_with(end));
     match name {
         ".git" | ".hg" | ".svn" => Some(LeftOut::VersionControl),
-        ".env" | ".envrc" => Some(LeftOut::Environment),
+        ".env" | ".envrc" | ".envs" => Some(LeftOut::Environment),
         "__pycache__" | ".cache" | ".pytest_cache" | ".mypy_cache" | ".ruff_cache" | ".tox" | ".nox"
         | ".coverage" | ".ipynb_checkpoints" | ".DS_Store" | "Thumbs.db"
         // What `djship context` wrote the last time.
@@ -233,9 +286,16 @@ fn never_ships(path: &Path) -> Option<LeftOut> {
         // The name that Django's own template gives to a developer's database.
         "db.sqlite3" | "db.sqlite3-journal" | "db.sqlite3-wal" | "db.sqlite3-shm" => Some(LeftOut::Database),
         "id_rsa" | "id_dsa" | "id_ecdsa" | "id_ed25519" => Some(LeftOut::PrivateKey),
+        ".venv" if path.is_dir() => Some(LeftOut::VirtualEnvironment),
+        "venv" | "env" | "virtualenv" if is_environment(path) => Some(LeftOut::VirtualEnvironment),
         _ if path.join("pyvenv.cfg").is_file() => Some(LeftOut::VirtualEnvironment),
         _ => None,
     }
+}
+
+/// Whether a folder that is called like a virtual environment looks like one: `pyvenv.cfg` may be gone from a broken one.
+fn is_environment(folder: &Path) -> bool {
+    ["bin/python", "Scripts/python.exe"].iter().any(|program| folder.join(program).symlink_metadata().is_ok())
 }
 
 /// Whether a file begins like a private key (RFC 7468 and OpenSSH's form).
@@ -263,133 +323,4 @@ fn holds_private_key(files: &Folder, path: &TreePath, file: &Path) -> Result<boo
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn select(files: &[(&str, &str)]) -> (Vec<String>, Vec<(String, LeftOut)>) {
-        let folder = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let file = folder.path().join(path);
-            fs_err::create_dir_all(file.parent().unwrap()).unwrap();
-            fs_err::write(file, text).unwrap();
-        }
-        let selection = Selection::of(folder.path()).unwrap();
-        let files = selection.files.iter().map(|file| file.path.as_str().to_owned()).collect();
-        let left = selection.left_out.iter().map(|(path, why)| (path.as_str().to_owned(), *why)).collect();
-        (files, left)
-    }
-
-    #[test]
-    fn what_must_never_ship_stays_behind_whatever_the_ignore_file_says() {
-        let (files, left) = select(&[
-            (".dockerignore", "!.env\n"),
-            (".env", "SECRET_KEY=x"),
-            (".env.production", "SECRET_KEY=x"),
-            (".env.example", "SECRET_KEY="),
-            (".env.prod-sample", "SECRET_KEY="),
-            ("manage.py", ""),
-            ("certs/site.key", "-----BEGIN PRIVATE KEY-----\n"),
-            ("certs/site.pem", "-----BEGIN CERTIFICATE-----\n"),
-            ("venv/pyvenv.cfg", ""),
-            ("db.sqlite3", "SQLite format 3"),
-            ("docker-build-context.tar.gz", ""),
-            ("app/__pycache__/a.pyc", ""),
-            (".git/config", ""),
-        ]);
-        assert_eq!(
-            files,
-            [".dockerignore", ".env.example", ".env.prod-sample", "certs/site.pem", "manage.py"]
-        );
-        let left: Vec<_> = left.iter().map(|(path, why)| (path.as_str(), *why)).collect();
-        assert_eq!(
-            left,
-            [
-                (".env", LeftOut::Environment),
-                (".env.production", LeftOut::Environment),
-                (".git", LeftOut::VersionControl),
-                ("app/__pycache__", LeftOut::Cache),
-                ("certs/site.key", LeftOut::PrivateKey),
-                ("db.sqlite3", LeftOut::Database),
-                ("docker-build-context.tar.gz", LeftOut::Cache),
-                ("venv", LeftOut::VirtualEnvironment),
-            ]
-        );
-    }
-
-    #[test]
-    fn git_ignore_files_decide_without_a_docker_ignore() {
-        let (files, left) = select(&[
-            (".gitignore", "*.log\n/media/\n"),
-            ("a.log", ""),
-            ("media/x/y.png", ""),
-            ("media/z.png", ""),
-            ("site/manage.py", ""),
-            ("site/media/keep.png", ""),
-        ]);
-        assert_eq!(files, [".gitignore", "site/manage.py", "site/media/keep.png"]);
-        let left: Vec<_> = left.iter().map(|(path, _)| path.as_str()).collect();
-        assert_eq!(left, ["a.log", "media"]);
-    }
-
-    #[test]
-    fn the_nearest_ignore_file_decides() {
-        let (files, _) = select(&[
-            (".gitignore", "\u{feff}*.log\r\n/build/\nnotes\n[\n"),
-            (".git/info/exclude", "own.txt\n!a.log\n"),
-            ("a.log", ""),
-            ("build/x", ""),
-            ("own.txt", ""),
-            ("site/.gitignore", "!keep.log\nlocal.py\n"),
-            ("site/keep.log", ""),
-            ("site/other.log", ""),
-            ("site/local.py", ""),
-            ("site/build/y", ""),
-            ("site/notes/z", ""),
-            ("local.py", ""),
-        ]);
-        assert_eq!(files, [".gitignore", "local.py", "site/.gitignore", "site/build/y", "site/keep.log"]);
-    }
-
-    #[test]
-    fn a_worktree_excludes_what_its_repository_does() {
-        let (files, _) = select(&[
-            ("tree/.git", "gitdir: ../main/.git/worktrees/tree\n"),
-            ("tree/own.txt", ""),
-            ("tree/kept.txt", ""),
-            ("main/.git/worktrees/tree/commondir", "../..\n"),
-            ("main/.git/info/exclude", "own.txt\n"),
-        ]);
-        assert_eq!(files, ["tree/kept.txt"]);
-    }
-
-    #[test]
-    fn an_ignore_file_that_is_none_is_an_error_and_nothing_that_is_waited_for() {
-        for name in [".gitignore", "site/.gitignore", ".dockerignore"] {
-            let folder = tempfile::tempdir().unwrap();
-            fs_err::create_dir(folder.path().join("site")).unwrap();
-            let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o644));
-            let file = folder.path().join(name);
-            rustix::fs::mknodat(rustix::fs::CWD, &file, kind, mode, 0).unwrap();
-            let error = Selection::of(folder.path()).unwrap_err();
-            let words = if let SelectionError::Special { path } = &error {
-                path.to_string()
-            } else {
-                error.to_string()
-            };
-            assert!(words.contains(name), "{error}");
-        }
-    }
-
-    #[test]
-    fn docker_ignore_replaces_git_ignore() {
-        let (files, _) = select(&[
-            (".gitignore", "static/\n"),
-            (".dockerignore", "*.md\n!README.md\n"),
-            ("static/a.css", ""),
-            ("README.md", ""),
-            ("docs/a.md", ""),
-            ("NOTES.md", ""),
-        ]);
-        assert_eq!(files, [".dockerignore", ".gitignore", "README.md", "docs/a.md", "static/a.css"]);
-    }
-}
+mod tests;

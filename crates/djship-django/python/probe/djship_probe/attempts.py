@@ -7,7 +7,7 @@ import os
 
 from .failure import next_values
 from .tries import Tries
-from .values import Throwaway
+from .values import Throwaway, shape_of
 
 ROUNDS = 20
 PROVE_AT_MOST = 24
@@ -18,7 +18,7 @@ KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
 class Project:
     """Where the project is: `root` its folder, `base` the folder of manage.py.
 
-    `given`: the environment of every try, which no value of ours replaces; without it, a minimal one.
+    `given`: what the user gives to every try, which no value of ours replaces; in development it is all of the environment.
     `supplies`: the values for what is missing.
     """
 
@@ -29,6 +29,7 @@ class Project:
         self.manage = manage if os.path.isfile(manage) else None
         self.develops = given is not None
         self.given = dict(given or {})
+        self.named_settings = None  # (module, who names it): no other one is tried
         self.supplies = supplies or Throwaway()
         self.made_folders = {}
         self.tries = Tries(timeout)
@@ -47,11 +48,10 @@ class Project:
             "supplies": self.supplies, "develop": self.develops,
         }  # fmt: skip
         environment = dict(values)
-        if self.develops:
-            environment.update(self.given)
-        else:
+        if not self.develops:
             environment.update({n: os.environ[n] for n in KEPT if n in os.environ})
             environment.update(PYTHONDONTWRITEBYTECODE="1", PYTHONHASHSEED="0")
+        environment.update({n: v for n, v in self.given.items() if n not in banned})
         if settings:
             environment["DJANGO_SETTINGS_MODULE"] = settings
         if configuration:
@@ -168,6 +168,17 @@ class Project:
         outcome.proved = outcome.ok
         if not outcome.ok:
             outcome.needed = {}
+
+    def prove_given(self, outcome, upto):
+        """Which of the variables that the user gives for a build are necessary: the image has none of them."""
+        names = sorted(n for n in self.given if n in outcome.result["reads"])
+        if len(names) > PROVE_AT_MOST:
+            return
+        again = (outcome.settings, outcome.configuration, False)
+        jobs = [self.job(outcome.values, upto, *again, banned=(name,)) for name in names]
+        for name, result in zip(names, self.tries.each(jobs)):
+            if not result["ok"]:
+                outcome.needed[name] = shape_of(name, outcome.result["reads"][name]["hint"])
 
 
 def with_needs_of(resolved, result):

@@ -100,6 +100,10 @@ def switch(name, value, why):
 
 def candidates(project):
     """(module, configuration, origin); a module of None means: whatever the environment says or manage.py sets."""
+    if project.named_settings:
+        module, origin = project.named_settings
+        yield module, None, origin
+        return
     if "DJANGO_SETTINGS_MODULE" in project.given:
         yield None, None, "DJANGO_SETTINGS_MODULE"
         return
@@ -154,6 +158,8 @@ def to_form(project, choice, form):
 
 
 def by_entry_file(project, choice, form):
+    if project.named_settings:
+        return None
     for file in entry_files(project):
         module, configuration = source.settings_module_named(file)
         if not module or module == choice.module or not module_exists(project, module):
@@ -215,7 +221,7 @@ def by_sibling(project, choice, form):
                 found = Choice(resolved, choice.origin, f"sibling of {configuration}")
                 found.switches = [switch("DJANGO_CONFIGURATION", name, f"the {form.name} sibling of {configuration}")]
                 return found
-    if "DJANGO_SETTINGS_MODULE" in project.given:
+    if project.named_settings or "DJANGO_SETTINGS_MODULE" in project.given:
         return None
     for module in sibling_modules(project, choice.module, form):
         resolved = project.resolve("settings", module)

@@ -41,7 +41,7 @@ def compose(view):
         "services": services,
         "external": external,
         "databases": databases(facts),
-        "celery": celery(facts),
+        "celery": report.celery(facts),
         "runserver": runserver(facts),
         "wsgi": facts["wsgi"],
         "asgi": facts["asgi"],
@@ -105,15 +105,6 @@ def supplied(view, reads):
 def databases(facts):
     parts = ("ENGINE", "NAME", "HOST", "PORT", "USER")
     return {alias: {p.lower(): d[p] for p in parts} for alias, d in facts["databases"].items()}
-
-
-def celery(facts):
-    app = facts["celery_app"]
-    if not app or not app["app"]:
-        return None
-    worker = not app["always_eager"] and not (app["broker"] or "").startswith("memory:")
-    scheduled = app["beat"] or facts["beat"] or "django_celery_beat" in facts["installed_apps"]
-    return {"app": app["app"], "worker": worker, "beat": worker and scheduled}
 
 
 def runserver(facts):

@@ -36,7 +36,13 @@ def collect(plan, is_set_up, celery=None):
     }
     if plan["develop"]:
         facts.update(for_development(settings, celery))
+    elif celery:
+        facts.update(celery_app=celery, beat=has_schedule(settings))
     return facts
+
+
+def has_schedule(settings):
+    return bool(getattr(settings, "CELERY_BEAT_SCHEDULE", None) or getattr(settings, "CELERYBEAT_SCHEDULE", None))
 
 
 def for_development(settings, celery):
@@ -45,7 +51,7 @@ def for_development(settings, celery):
     return {
         "endpoints": endpoints.collect(settings, celery),
         "celery_app": celery,
-        "beat": bool(getattr(settings, "CELERY_BEAT_SCHEDULE", None) or getattr(settings, "CELERYBEAT_SCHEDULE", None)),
+        "beat": has_schedule(settings),
         "engines": {alias: has_engine(database) for alias, database in settings.DATABASES.items()},
         "tls": {alias: tls_mode(database) for alias, database in settings.DATABASES.items()},
         "names_databases": settings.is_overridden("DATABASES"),

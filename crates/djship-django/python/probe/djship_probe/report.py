@@ -21,8 +21,9 @@ DRIVERS = [
 PLACEHOLDER = "(hidden)"
 
 
-def compose(project, choice, final, feeds, alternatives):
-    """`choice` at stage "settings"; `final` the resolved run up to django.setup()."""
+def compose(project, choice, final, feeds, alternatives, with_celery=None):
+    """`choice` at stage "settings"; `final` the resolved run up to django.setup(); `with_celery` the facts of one that also
+    looked for Celery's application."""
     result, facts = final.result, final.facts or choice.resolved.facts
     document = {
         "version": 1,
@@ -31,11 +32,14 @@ def compose(project, choice, final, feeds, alternatives):
         "switches": choice.switches,
         "required": required(choice, final, alternatives),
         "read": read_names(result, choice),
-        "throwaway": {n: final.values[n] for n in sorted(final.needed)},
-        "errors": errors(result),
+        "throwaway": {n: final.values[n] for n in sorted(final.needed) if n in final.values},
+        "errors": [error_of_the_path(project, result, e) for e in errors(result)],
         "warnings": warnings(project, result, final, facts),
     }
     document.update(live(project, facts, feeds, result) if facts else nothing_live())
+    document["celery"] = celery(with_celery)
+    if facts and facts["celery"] and failed_celery(with_celery):
+        document["warnings"].append(failed_celery(with_celery))
     return hide(document, (facts or {}).get("secrets", []), set(final.values.values()) | set(VALUES.values()))
 
 
@@ -99,6 +103,17 @@ def errors(result, where="under [tool.djship.build-env]", only_with_reason=False
     return found
 
 
+def error_of_the_path(project, result, error):
+    """A module that lies in the project's folder, above that of manage.py, is in no distribution."""
+    name = (result["errors"][error["stage"]]["missing_module"] or "").partition(".")[0]
+    here = name and any(os.path.exists(os.path.join(project.root, name + end)) for end in (".py", "/__init__.py"))
+    if here and project.base != project.root:
+        manage = project.relative(project.manage or project.base)
+        hint = f"{name} lies above {manage}, where Python does not look: move it beside manage.py, or add its folder to sys.path there"
+        return {**error, "hint": hint}
+    return error
+
+
 def driver_hint(text):
     """What to add when the driver of a database cannot be imported, or None."""
     found = next((distribution for pattern, distribution in DRIVERS if pattern.search(text)), None)
@@ -151,8 +166,25 @@ def live(project, facts, feeds, result):
         "python_version": facts["python_version"],
         "has_migrations": has_migrations(project),
         "writable": writable(project, facts, result),
-        "celery": facts["celery"],
     }
+
+
+def celery(facts):
+    """What `celery -A` takes, and whether there is work for a worker and for beat; None without an application."""
+    app = (facts or {}).get("celery_app")
+    if not app or not app["app"]:
+        return None
+    worker = not app["always_eager"] and not (app["broker"] or "").startswith("memory:")
+    scheduled = app["beat"] or facts["beat"] or "django_celery_beat" in facts["installed_apps"]
+    return {"app": app["app"], "worker": worker, "beat": worker and bool(scheduled)}
+
+
+def failed_celery(facts):
+    error = ((facts or {}).get("celery_app") or {}).get("error")
+    if not error:
+        return None
+    message = f"Celery's application does not import ({error['type']}), so the image has no worker: {error['message']}"
+    return {"message": message, "file": error["file"], "line": error["line"]}
 
 
 def own(value):
@@ -165,7 +197,7 @@ def nothing_live():
     return {
         "debug": None, "wsgi": None, "asgi": None, "static": static, "media_root": None, "databases": {},
         "database_env": {}, "allowed_hosts": [], "allowed_hosts_env": None, "installed_apps": [], "middleware": [],
-        "django_version": None, "python_version": None, "has_migrations": False, "writable": [], "celery": False,
+        "django_version": None, "python_version": None, "has_migrations": False, "writable": [],
     }  # fmt: skip
 
 

@@ -18,16 +18,16 @@ pub struct Procfile {
     pub file: String,
     /// Its folder, in which its processes run, relative to the project.
     pub folder: String,
-    pub(super) lines: Vec<Line>,
+    pub(crate) lines: Vec<Line>,
 }
 
 /// A line that is neither empty nor a comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// From 1.
-    pub(super) number: usize,
+    pub(crate) number: usize,
     /// Name and command, or the beginning of a line that is none.
-    pub(super) content: Result<(String, String), String>,
+    pub(crate) content: Result<(String, String), String>,
 }
 
 impl Procfile {
@@ -43,6 +43,22 @@ impl Procfile {
             places.push((*name).to_owned());
         }
         places
+    }
+
+    /// Where production's is looked for.
+    pub(crate) fn production_places(project: &Project) -> Vec<String> {
+        let of_development = |file: &String| file.ends_with(NAMES[0]);
+        Self::places(project).into_iter().filter(|file| !of_development(file)).collect()
+    }
+
+    /// The Procfile of production.
+    pub(crate) fn of_production(project: &Project) -> Result<Option<Self>, ProjectError> {
+        for file in Self::production_places(project) {
+            if let Some(text) = project.read(&file)? {
+                return Ok(Some(Self::parse(&file, &text)));
+            }
+        }
+        Ok(None)
     }
 
     /// The Procfile of a project.
@@ -65,7 +81,7 @@ impl Procfile {
     }
 
     /// Whether a later line has the name of this one.
-    pub(super) fn repeats(&self, line: &Line) -> bool {
+    pub(crate) fn repeats(&self, line: &Line) -> bool {
         let name = |line: &Line| line.content.as_ref().ok().map(|(name, _)| name.clone());
         let mut later = self.lines.iter().filter(|other| other.number > line.number);
         later.any(|other| name(other) == name(line))

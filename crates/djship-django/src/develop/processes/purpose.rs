@@ -52,7 +52,7 @@ const CELERY_OPTIONS: &[&str] =
 
 /// What a command is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// Django's development server.
     DevelopmentServer,
     /// A database or another server that is no part of the project.
@@ -64,7 +64,7 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
-    pub(super) fn of(command: &CommandLine) -> Self {
+    pub(crate) fn of(command: &CommandLine) -> Self {
         let mut commands = command.commands();
         for words in &mut commands {
             // What starts a program in an environment says nothing about it.
@@ -94,20 +94,20 @@ impl Purpose {
     }
 
     /// What kind of process does that.
-    pub(super) fn kind(self) -> ProcessKind {
+    pub(crate) fn kind(self) -> ProcessKind {
         if self == Self::FrontEnd { ProcessKind::Watcher } else { ProcessKind::Worker }
     }
 }
 
 /// Which of Celery's processes a command starts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Started {
-    pub(super) worker: bool,
-    pub(super) beat: bool,
+pub(crate) struct Started {
+    pub(crate) worker: bool,
+    pub(crate) beat: bool,
 }
 
 /// What of Celery a command starts, also through another program (`watchfiles "celery ..."`, `python -m celery`).
-pub(super) fn celery(command: &CommandLine) -> Started {
+pub(crate) fn celery(command: &CommandLine) -> Started {
     let mut started = Started::default();
     for words in command.commands() {
         let words: Vec<_> = words.iter().flat_map(|word| word.split_whitespace()).collect();

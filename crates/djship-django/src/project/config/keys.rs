@@ -137,6 +137,10 @@ impl<'a> Value<'a> {
         Ok(entries)
     }
 
+    pub(super) fn is_list(&self) -> bool {
+        self.content.as_array().is_some()
+    }
+
     pub(super) fn boolean(&self) -> Result<bool, ConfigError> {
         self.content.as_bool().ok_or_else(|| self.fails("`true` or `false`"))
     }
@@ -252,7 +256,7 @@ fn is_text(text: &str) -> bool {
 }
 
 /// <https://www.debian.org/doc/debian-policy/ch-controlfields.html#source>
-fn is_package(name: &str) -> bool {
+pub(crate) fn is_package(name: &str) -> bool {
     let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     name.len() > 1
         && name.starts_with(is_letter)

@@ -183,3 +183,65 @@ fn one_file_speaks() {
     let error = Config::read(&project).unwrap_err();
     assert!(matches!(error, ConfigError::Syntax { line: 2, .. }), "{error}");
 }
+
+#[test]
+fn everything_about_the_image() {
+    let config = own(r#"
+        settings = "shop.settings.production"
+        requirements = ["requirements/a.txt", "b.txt"]
+        python-strict = true
+        include = ["front/dist", "*.env"]
+        static = "none"
+        packages = ["ffmpeg"]
+        [build-env]
+        CDN = "https://cdn.example.com/"
+        DEPTH = 3
+        [commands]
+        web = "gunicorn shop.wsgi --bind 0.0.0.0:$PORT"
+        worker = ["celery", "-A", "shop", "worker"]
+        beat = false
+        "#);
+    let ship = config.ship;
+    assert_eq!(ship.settings.as_ref().unwrap().value, "shop.settings.production");
+    assert_eq!(ship.settings.unwrap().origin, Origin::File("djship.toml".into(), Some(2)));
+    assert_eq!(ship.requirements.unwrap().value, ["requirements/a.txt", "b.txt"]);
+    assert!(ship.python_strict.unwrap().value);
+    assert!(ship.include.unwrap().value.has("front/dist/x.js"));
+    assert_eq!(ship.static_files.unwrap().value, StaticChoice::None);
+    assert_eq!(ship.packages.build, ship.packages.run);
+    assert_eq!(ship.packages.run.unwrap().value, ["ffmpeg"]);
+    let given = ship.build_env.unwrap().value;
+    assert_eq!((&*given["CDN"], &*given["DEPTH"]), ("https://cdn.example.com/", "3"));
+    let worker = ship.commands["worker"].value.clone().unwrap();
+    assert_eq!(worker, words("celery -A shop worker"));
+    assert_eq!(ship.commands["beat"].value, None);
+    let packages = own("packages.build = [\"libxml2-dev\"]\n").ship.packages;
+    assert_eq!((packages.build.is_some(), packages.run), (true, None));
+}
+
+#[test]
+fn wrong_values_about_the_image_say_what_belongs_there() {
+    let cases = [
+        ("settings = 'a-b'", "`settings` must be the dotted name of a Python module"),
+        ("requirements = ['../a.txt']", "`requirements` must be a list of requirements files"),
+        ("python-strict = 'yes'", "`python-strict` must be `true` or `false`"),
+        ("include = ['/etc']", "`include` must be a list of paths or patterns"),
+        ("static = false", "`static` must be a text"),
+        ("static = 'some'", "`static` must be `none`"),
+        ("packages = ['Foo']", "`packages` must be a list of names of Debian packages"),
+        ("packages.runs = ['foo']", "there is no key `packages.runs`"),
+        ("build-env = { A = true }", "`build-env.A` must be a text or a whole number"),
+        ("commands.web = false", "`commands.web` must be a command"),
+        ("commands.worker = true", "`commands.worker` must be `false` or a command"),
+        ("commands.migrate = 'x'", "`commands.migrate` must be another name"),
+        ("commands.'a/b' = 'x'", "`commands.a/b` is not a name"),
+        ("commands.a = \"x\\ny\"", "`commands.a` must be a command in one line"),
+        ("comands.a = 'x'", "there is no key `comands`"),
+    ];
+    for (text, expected) in cases {
+        let found = error(text).to_string();
+        assert!(found.contains(expected), "{text}: {found}");
+    }
+    let ConfigError::UnknownKey { known, nearest, .. } = error("buildenv = {}") else { panic!() };
+    assert_eq!((known, nearest), (KEYS, Some("build-env")));
+}
