@@ -3,8 +3,8 @@
 //! | module | holds |
 //! |---|---|
 //! | [`find`] | which `package.json` builds something, and with what |
-//! | [`modules`] | `node_modules`, from the lock |
-//! | [`build`](self::build()) | the script, without a network, on a copy of the files |
+//! | `modules` | `node_modules`, from the lock |
+//! | `run` | the script, without a network, on a copy of the files |
 //!
 //! Node comes from Debian and is in none of what ships; neither is `node_modules`. What the script writes becomes part of the
 //! project's files, as if it had been there.
