@@ -48,6 +48,12 @@ pub(crate) fn text(name: &str) -> Option<String> {
     get(name).and_then(|value| value.into_string().ok())
 }
 
+/// The hosts of [`INSECURE_REGISTRIES`].
+pub(crate) fn insecure_registries() -> Vec<String> {
+    let list = text(INSECURE_REGISTRIES).unwrap_or_default();
+    list.split(',').map(str::trim).filter(|host| !host.is_empty()).map(str::to_owned).collect()
+}
+
 /// Everything that is exported, as far as it is text.
 pub(crate) fn exported() -> std::collections::BTreeMap<String, String> {
     std::env::vars_os()

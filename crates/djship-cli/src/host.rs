@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use djship_django::report::Reporter;
-use djship_django::tools::{DebianSources, Host, Tools};
+use djship_django::tools::{DebianSources, Host, Registries, Tools};
 use djship_engine::{Engine, HostOwner};
 use djship_store::fetch::{FetchOptions, Fetcher};
 use djship_store::{Store, TempDir};
 
 use crate::args::Cli;
+use crate::commands::push::credentials::Files;
 use crate::engine;
 use crate::env;
 use crate::errors::{self, Kind, Report};
@@ -40,7 +41,8 @@ impl Workshop {
         given_up: &'a AtomicBool,
     ) -> Tools<'a> {
         let Self { store, engine, fetcher, host, .. } = self;
-        Tools { store, engine, fetcher, host, reporter, shared: None, given_up }
+        let credentials = &Files;
+        Tools { store, engine, fetcher, host, credentials, reporter, shared: None, given_up }
     }
 
     /// Opens the store and learns about the host. `project` decides who containers run as when djship is root.
@@ -88,6 +90,10 @@ impl Workshop {
                 keyrings: env::text(env::DEBIAN_KEYRINGS)
                     .map_or_else(Vec::new, |list| list.split(':').map(PathBuf::from).collect()),
                 refresh,
+            },
+            registries: Registries {
+                default: env::text(env::REGISTRY),
+                insecure: env::insecure_registries(),
             },
         };
         Ok(Self { store, engine, fetcher, host, _scratch: scratch })

@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use djship_testkit::base_image::{self, Recipe};
 use djship_testkit::djship::Output;
 use djship_testkit::docker_registry::{DockerRegistry, ME, Setup};
 use djship_testkit::mirror::DebianMirror;
@@ -244,5 +245,34 @@ fn a_malformed_name_is_told_before_anything_is_done() -> Result<()> {
     let output = djship.run(["build", &folder])?.exit_code(1)?;
     ensure!(output.stderr.contains("djship.toml") && output.stderr.contains("`cache` must be"), "{output}");
     ensure!(mirror.take_requests().is_empty());
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs root, docker-registry, skopeo, mmdebstrap, user namespaces and the network"]
+fn what_stands_on_an_image_is_for_those_on_the_same() -> Result<()> {
+    need!(base_image::needed());
+    need!(needs::user_namespaces());
+    let storage = tempfile::tempdir()?;
+    let registry = registry(storage.path(), false)?;
+    let (repository, mirror) = (repository(&registry), DebianMirror::start()?);
+    let base = format!("{}/python:3.11-slim", registry.host());
+    base_image::push(&Recipe::python(), &base)?;
+    let project = TempProject::copy_of(fixture("small"))?;
+    project.write("djship.toml", &format!("base = \"{base}\"\n"))?;
+    let folder = project.path().to_str().context("a path in UTF-8")?;
+    let build = |what: &str| -> Result<Output> {
+        let djship = djship(&User::current()?, &mirror)?;
+        timed(what, || djship.run(["build", folder, "-t", "small", "--cache", &repository])?.success())
+    };
+    let made = build("from nothing on an image")?;
+    ensure!(line(&made, "Put into the shared cache: ")?.contains("dependencies"), "{made}");
+    let taken = build("on another machine")?;
+    ensure!(line(&taken, "From the shared cache: ")?.contains("dependencies"), "{taken}");
+    ensure!(image(&taken)? == image(&made)?, "{made}\n{taken}");
+    base_image::push(&Recipe::python().with("etc/moved", "here"), &base)?;
+    let other = build("on another image of the same name")?;
+    let said = line(&other, "From the shared cache: ").unwrap_or_default();
+    ensure!(!said.contains("dependencies"), "{other}");
     Ok(())
 }

@@ -8,7 +8,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::depends::{self, Dependency};
 use crate::index::{PackageIndex, provides};
+use crate::installed::Installed;
 use crate::package::Package;
+use crate::version;
 
 /// What differs from an ordinary closure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,6 +42,21 @@ pub enum ClosureError {
         /// The package that has it.
         wanted_by: String,
     },
+    /// A package that is there already is later than what the mirror has, and another one needs exactly that.
+    #[error(
+        "cannot satisfy `{dependency}`, which `{wanted_by}` depends on: version {installed} is installed, and the \
+         mirror has {offered}"
+    )]
+    Later {
+        /// The group as it is written.
+        dependency: String,
+        /// The package that has it.
+        wanted_by: String,
+        /// The version that is there.
+        installed: String,
+        /// The version of the mirror.
+        offered: String,
+    },
     /// A dependency cannot be read.
     #[error("cannot read the dependency `{dependency}` of `{wanted_by}`")]
     Malformed {
@@ -53,13 +70,24 @@ pub enum ClosureError {
 impl PackageIndex {
     /// The packages named in `roots` and everything that they depend on, sorted by name.
     pub fn closure(&self, roots: &[&str], rules: &ClosureRules<'_>) -> Result<Vec<Package>, ClosureError> {
-        let mut chosen = Chosen::default();
+        self.closure_beside(&Installed::default(), roots, rules)
+    }
+
+    /// What is missing beside the packages that are installed already: the packages named in `roots` and everything that they
+    /// depend on, sorted by name. An installed package is in it when another one needs a later version than is there.
+    pub fn closure_beside(
+        &self,
+        installed: &Installed,
+        roots: &[&str],
+        rules: &ClosureRules<'_>,
+    ) -> Result<Vec<Package>, ClosureError> {
+        let mut chosen = Chosen { installed: installed.clone(), ..Chosen::default() };
         if rules.essential {
-            for name in self.essential() {
-                chosen.extend(self.get(&name));
+            for name in self.essential().iter().filter(|name| installed.version(name).is_none()) {
+                chosen.extend(self.get(name));
             }
         }
-        for root in roots {
+        for root in roots.iter().filter(|root| installed.version(root).is_none()) {
             let package = self.root(root)?;
             chosen.extend([package]);
         }
@@ -120,6 +148,15 @@ impl PackageIndex {
             }
             let real = self.get(wanted.name).filter(|package| wanted.accepts(&package.version));
             if let Some(package) = real.or_else(|| self.providers(wanted).into_iter().next()) {
+                let there = chosen.installed.version(&package.name);
+                if let Some(there) = there.filter(|there| version::compare(there, &package.version).is_gt()) {
+                    return Err(ClosureError::Later {
+                        dependency: group.to_owned(),
+                        wanted_by: wanted_by.to_owned(),
+                        installed: there.to_owned(),
+                        offered: package.version,
+                    });
+                }
                 return Ok(Some(package));
             }
         }
@@ -130,6 +167,8 @@ impl PackageIndex {
 /// The packages chosen so far.
 #[derive(Debug, Default)]
 struct Chosen {
+    /// What is there without being chosen.
+    installed: Installed,
     packages: Vec<Package>,
     names: HashSet<String>,
     /// Virtual name to the positions of packages that provide it.
@@ -144,6 +183,8 @@ impl Chosen {
             if !self.names.insert(package.name.clone()) {
                 continue;
             }
+            // Its place is taken by what is chosen.
+            self.installed.remove(&package.name);
             let at = self.packages.len();
             for provided in depends::groups(&package.provides).filter_map(|one| Dependency::parse(one).ok()) {
                 self.provided.entry(provided.name.to_owned()).or_default().push(at);
@@ -162,7 +203,7 @@ impl Chosen {
             let providers = self.provided.get(wanted.name).into_iter().flatten();
             providers.map(|at| &self.packages[*at]).any(|package| provides(package, wanted))
         };
-        (self.names.contains(wanted.name) && by_itself()) || by_provider()
+        (self.names.contains(wanted.name) && by_itself()) || by_provider() || self.installed.satisfies(wanted)
     }
 }
 
@@ -249,6 +290,30 @@ mod tests {
         assert_eq!(names(&index, &["a"], &rules), ["a 1", "c 1", "usr-is-merged 1"]);
         let rules = ClosureRules { essential: true, ..ClosureRules::default() };
         assert_eq!(names(&index, &["a"], &rules), ["a 1", "c 1", "debconf 1", "e 1", "usrmerge 1"]);
+    }
+
+    #[test]
+    fn what_is_installed_is_not_chosen_unless_a_later_version_is_needed() {
+        let index = index(&[(
+            Suite::Main,
+            "dev 1; Depends: lib (= 2), tool, virtual, awk\nlib 2; Depends: extra\nextra 1\ntool 1; Depends: gone\n\
+             awk 1\ngawk 1; Provides: awk\nother 1; Provides: virtual",
+        )]);
+        let status = |lib: &str| {
+            Installed::read(&format!(
+                "Package: lib\nStatus: install ok installed\nVersion: {lib}\n\nPackage: tool\nVersion: 1\n\n\
+                 Package: dev-removed\nStatus: deinstall ok config-files\nVersion: 1\n\n\
+                 Package: mawk\nVersion: 1\nProvides: awk\n\nPackage: some\nVersion: 3\nProvides: virtual"
+            ))
+        };
+        let names = |lib: &str| {
+            let found = index.closure_beside(&status(lib), &["dev", "tool"], &ClosureRules::default());
+            found.map(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(names("2").unwrap(), ["dev 1"]);
+        assert_eq!(names("1").unwrap(), ["dev 1", "extra 1", "lib 2"]);
+        let ClosureError::Later { installed, offered, .. } = names("3").unwrap_err() else { panic!() };
+        assert_eq!((installed.as_str(), offered.as_str()), ("3", "2"));
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! | [`keyring`], [`in_release`] | who may sign, and what is signed |
 //! | [`archive`] | the three suites of a release, fetched and checked |
 //! | [`index`], [`closure`], [`sets`] | all packages; those that are needed; what djship asks for |
+//! | [`mod@installed`] | what a root of somebody else's has already |
 //! | [`deb`], [`alternatives`], [`decompress`] | packages unpacked into the store |
 //! | [`root`] | [`compose`]: a whole file system |
 //! | [`loader`] | sonames, and the loader's cache |
@@ -27,6 +28,7 @@ pub mod decompress;
 pub mod depends;
 pub mod in_release;
 pub mod index;
+pub mod installed;
 pub mod keyring;
 pub mod loader;
 pub mod package;
@@ -41,9 +43,10 @@ pub use data::sets;
 pub use data::sets::PackageSet;
 pub use deb::{FetchPackagesError, PackageRecord, UnpackedPackage, fetch_packages, missing_bytes};
 pub use index::PackageIndex;
+pub use installed::Installed;
 pub use keyring::Keyring;
 pub use loader::{refresh_cache, soname_owner};
 pub use package::Package;
 pub use release::{Arch, Codename, Suite};
-pub use root::{ComposeError, RootOptions, Trim, User, compose};
+pub use root::{ComposeError, RootOptions, Trim, User, compose, compose_over};
 pub use sources::{MirrorUrl, Mirrors, host_mirrors};

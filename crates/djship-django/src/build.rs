@@ -1,5 +1,6 @@
 //! The whole story of a build, in one function.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use djship_oci::{Image, ImageName, Layer, LayerEntry, Platform};
@@ -11,6 +12,7 @@ use crate::application::{Snapshot, SnapshotError, serving, statics};
 use crate::base::{BaseError, Roots};
 use crate::builder::{self, BuilderError};
 use crate::bytecode::BytecodeError;
+use crate::context::clean::Rule;
 use crate::context::libraries::{self, LibrariesError};
 use crate::context::{self, ContextError};
 use crate::facts::{self, Facts, FactsError};
@@ -19,6 +21,7 @@ use crate::ground::Ground;
 use crate::image::check::{self, CheckError};
 use crate::image::image_config;
 use crate::last_build::LastBuild;
+use crate::plan::python::Release;
 use crate::plan::{Plan, PlanError};
 use crate::project::config::Config;
 use crate::project::{Project, ProjectError};
@@ -43,6 +46,8 @@ pub struct BuildOptions {
 pub struct Built {
     /// What was decided.
     pub plan: Plan,
+    /// The Debian release that it stands on.
+    pub release: Release,
     /// What Django said.
     pub facts: Facts,
     /// The image, kept in the store.
@@ -79,6 +84,20 @@ pub struct Summary {
     pub commands: Vec<String>,
     /// Whether it was started and checked.
     pub checked: bool,
+    /// The image that it stands on, when it is one.
+    #[serde(default)]
+    pub base: Option<BaseSummary>,
+}
+
+/// A base image in a few words.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct BaseSummary {
+    /// As the project names it.
+    pub name: String,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// How many files it brings that djship would not ship, by the rule that they break.
+    pub brought: BTreeMap<Rule, usize>,
 }
 
 macro_rules! build_errors {
@@ -135,12 +154,13 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
     // First of all: what changes from here on is the next build's.
     let config = Config::read(&project).map_err(PlanError::from)?;
     let snapshot = Snapshot::take(&project.folder, tools.store, &config.ship.include())?;
-    let plan = Plan::configured(&project, config)?;
+    let mut plan = Plan::configured(&project, config)?;
     let name = options.name.clone().map_or_else(|| plan.name.value.parse(), Ok)?;
     tools.reporter.note(Note::Planned(&plan));
 
     tools.reporter.stage(Stage::Base);
-    let roots = Roots::open(tools, plan.release.value)?;
+    let roots = Roots::on(tools, &plan.foundation)?;
+    plan.settle(&roots.python_version())?;
     roots.check_asked(&plan)?;
     let base = roots.production()?;
 
@@ -177,12 +197,13 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
     let inside = Inside::new(below.into_iter().flatten(), &snapshot.tree);
     let serving = serving::choose(&plan, &facts, &installed.distributions, collected.is_some(), &inside)?;
     tools.reporter.note(Note::Commands(&serving));
-    let dependencies = context::dependencies(tools, &plan, &roots, &installed, &serving, &runtime)?;
+    let dependencies = context::dependencies(tools, &roots, &installed, &serving, &runtime)?;
     let application = context::application(tools, &ground, &facts, &serving, collected)?;
 
     tools.reporter.stage(Stage::Image);
-    let config = image_config(&plan, &facts);
-    let layers = [Some((base, "Debian base")), found.map(|found| (found, "run-time libraries"))]
+    let config = image_config(&plan, &facts, roots.image());
+    let made_of = if roots.image().is_some() { "base image" } else { "Debian base" };
+    let layers = [Some((base, made_of)), found.map(|found| (found, "run-time libraries"))]
         .into_iter()
         .flatten()
         .chain([(dependencies, "dependencies"), (application, "application")])
@@ -190,7 +211,7 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
         .collect();
     let image = Image::from_layers(layers, config, Platform::linux(crate::base::ARCHITECTURE));
     let whole = whole(&image);
-    let proof = check::look(tools, &whole)?;
+    let proof = check::look(tools, &whole, roots.image().map(|image| &image.laid.tree))?;
     if options.check {
         check::start(tools, &ground, &facts, &image, &installed.distributions)?;
     }
@@ -211,10 +232,15 @@ pub fn build(tools: &Tools<'_>, folder: &Path, options: &BuildOptions) -> Result
             .collect(),
         commands: serving.commands.iter().map(|command| command.name.clone()).collect(),
         checked: options.check,
+        base: roots.image().map(|image| BaseSummary {
+            name: image.name.clone(),
+            digest: image.digest,
+            brought: proof.brought,
+        }),
     };
     LastBuild::remember(tools.store, &plan.project.folder, &facts, &serving, &summary)?;
     unchanged::remember(tools, folder, options, &plan, &snapshot, &summary)?;
-    Ok(Built { plan, facts, image, name, summary })
+    Ok(Built { plan, release: roots.release(), facts, image, name, summary })
 }
 
 /// The folders of an image as an overlay takes them, topmost first.

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use djship_store::{Bucket, Digest, Entry, FileTree, Node, TreePath};
 
+use crate::base::Interpreter;
 use crate::builder::make_owned;
 use crate::child::{self, ChildError};
 use crate::laid::Key;
-use crate::plan::python::Release;
 use crate::python;
 use crate::report::Note;
 use crate::tools::Tools;
@@ -53,12 +53,11 @@ struct Unreadable {
 /// Adds to `tree` a compiled file for every Python file in it, with the interpreter in `lowers`.
 pub(crate) fn add(
     tools: &Tools<'_>,
-    release: Release,
-    interpreter: &Digest,
+    interpreter: &Interpreter,
     lowers: &[PathBuf],
     tree: &mut FileTree,
 ) -> Result<(), BytecodeError> {
-    let (major, minor) = release.python();
+    let (major, minor) = interpreter.version;
     let tag = format!("cpython-{major}{minor}");
     let mut jobs = Vec::new();
     for (path, entry) in tree.iter() {
@@ -67,7 +66,7 @@ pub(crate) fn add(
         let Some(folder) = path.parent() else { continue };
         if let Ok(compiled) = folder.join(&format!("__pycache__/{stem}.{tag}.pyc")) {
             let key = Key::new("bytecode, form 2")
-                .part(interpreter.as_bytes())
+                .part(interpreter.digest.as_bytes())
                 .part(python::COMPILE)
                 .part(&tag)
                 .part(path.as_str())
@@ -78,7 +77,7 @@ pub(crate) fn add(
     let missing: Vec<&Job> =
         jobs.iter().filter(|job| tools.store.find(Bucket::Bytecode, &job.key).is_none()).collect();
     if !missing.is_empty() {
-        compile(tools, lowers, &missing)?;
+        compile(tools, interpreter, lowers, &missing)?;
     }
     for job in jobs {
         // Absent when the file is no Python: said once, when it was tried.
@@ -92,7 +91,12 @@ pub(crate) fn add(
     Ok(())
 }
 
-fn compile(tools: &Tools<'_>, lowers: &[PathBuf], jobs: &[&Job]) -> Result<(), BytecodeError> {
+fn compile(
+    tools: &Tools<'_>,
+    interpreter: &Interpreter,
+    lowers: &[PathBuf],
+    jobs: &[&Job],
+) -> Result<(), BytecodeError> {
     let work = tools.store.temp_dir("bytecode")?;
     let out = work.path().join("out");
     make_owned(&out, tools)?;
@@ -108,8 +112,8 @@ fn compile(tools: &Tools<'_>, lowers: &[PathBuf], jobs: &[&Job]) -> Result<(), B
 
         list.push_str(&format!("/sources/{0}\t{source}\t/out/{0}\n", key.hex()));
     }
-    let script = "exec /usr/bin/python3 -S -s -B /opt/djship-build/compile.py </opt/djship-build/list";
-    let mut container = child::step(lowers.iter().cloned(), ["/bin/sh", "-c", script]);
+    let script = "exec \"$0\" -S -s -B /opt/djship-build/compile.py </opt/djship-build/list";
+    let mut container = child::step(lowers.iter().cloned(), ["/bin/sh", "-c", script, &interpreter.program]);
     container.file("/opt/djship-build/compile.py", python::COMPILE).file("/opt/djship-build/list", list);
     container.bind(&out, "/out");
     container.bind_read_only(&sources, "/sources");

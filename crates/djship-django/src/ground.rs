@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use djship_store::Digest;
 
 use crate::application::Snapshot;
+use crate::base::Interpreter;
 use crate::plan::Plan;
 use crate::reads::Answers;
 use crate::tools::Tools;
@@ -20,8 +21,8 @@ pub struct Ground<'a> {
     pub lowers: &'a [PathBuf],
     /// Stands for those layers: same digest, same layers.
     pub layers: &'a Digest,
-    /// Stands for the interpreter in them.
-    pub interpreter: &'a Digest,
+    /// The interpreter in them.
+    pub interpreter: &'a Interpreter,
 }
 
 impl Ground<'_> {

@@ -51,6 +51,8 @@ pub(crate) const SUPPLIED_ASGI: &str = include_str!("../python/runtime/supplied-
 pub(crate) const UV: &str = include_str!("../python/uv.txt");
 /// Supplied when something imports `pkg_resources` and nothing brings it, pinned by hash.
 pub(crate) const PKG_RESOURCES: &str = include_str!("../python/build/pkg-resources.txt");
+/// Says what a Python is.
+pub(crate) const DESCRIBE: &str = include_str!("../python/build/describe.py");
 /// Byte-compiles files, each to the same bytes whatever else is compiled.
 pub(crate) const COMPILE: &str = include_str!("../python/build/compile.py");
 

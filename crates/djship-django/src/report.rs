@@ -6,10 +6,11 @@ use std::time::Duration;
 use djship_store::TreePath;
 
 use crate::application::layer::Serving;
+use crate::base::ImageRoot;
 use crate::develop::{DevelopmentFacts, Migrated, processes};
 use crate::facts::Facts;
-use crate::plan::Plan;
 use crate::plan::development::DevelopmentPlan;
+use crate::plan::{Plan, Sourced};
 use crate::project::selection::LeftOut;
 use crate::services::ServiceNote;
 use crate::shared::SharedNote;
@@ -55,6 +56,25 @@ pub enum Note<'a> {
         date: u64,
         /// Why the archive could not be asked whether there are newer ones, when it was time to.
         unreached: Option<String>,
+    },
+    /// An image is asked for, and what is not in the store comes.
+    Pulling {
+        /// Its whole name.
+        name: String,
+    },
+    /// The image that takes the place of Debian's packages is at hand.
+    BaseImage {
+        /// The image.
+        root: &'a ImageRoot,
+        /// The registry that could not be asked whether there is a newer one, when it was time to.
+        unreached: Option<String>,
+        /// A wish for another Python than it has.
+        unmet_wish: Option<Sourced<String>>,
+    },
+    /// Packages of the base image are replaced by later ones, which what was compiled, or a found library, needs.
+    Upgraded {
+        /// Name, version before, version now.
+        packages: Vec<(String, String, String)>,
     },
     /// A root file system is at hand.
     Root {
@@ -215,6 +235,8 @@ pub enum Note<'a> {
 pub enum Root {
     /// What ships.
     Production,
+    /// What ships, on an image.
+    OnImage,
     /// Installs wheels.
     Installer,
     /// Compiles.
@@ -252,6 +274,8 @@ pub enum NoStatic {
 pub enum Check {
     /// Nothing that the definition of clean excludes.
     Clean,
+    /// The same of what is added to a base image.
+    CleanOver,
     /// Every file is readable by the run user and by an arbitrary user.
     Permissions,
     /// Django starts and its modules import as the run user.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use djship_engine::{Engine, HostOwner};
+use djship_oci::registry::Credentials;
 use djship_store::Store;
 use djship_store::fetch::Fetcher;
 
@@ -21,6 +22,8 @@ pub struct Tools<'a> {
     pub fetcher: &'a Fetcher,
     /// What the host says.
     pub host: &'a Host,
+    /// Who asks registries.
+    pub credentials: &'a dyn Credentials,
     /// Who is told.
     pub reporter: &'a dyn Reporter,
     /// What machines share, if they do.
@@ -57,6 +60,17 @@ pub struct Host {
     pub offline: bool,
     /// Where the Debian archives are.
     pub debian: DebianSources,
+    /// Where images are.
+    pub registries: Registries,
+}
+
+/// Where images are.
+#[derive(Debug, Clone, Default)]
+pub struct Registries {
+    /// Where those with short names are: `HOST[:PORT][/PATH]`.
+    pub default: Option<String>,
+    /// Registries that may be spoken with by plain HTTP.
+    pub insecure: Vec<String>,
 }
 
 /// Where the Debian archives are.
@@ -68,6 +82,6 @@ pub struct DebianSources {
     pub security: Option<String>,
     /// Further keyrings.
     pub keyrings: Vec<PathBuf>,
-    /// Fetch the indexes again even if they are recent.
+    /// Ask again for indexes and base images even if the answers are recent.
     pub refresh: bool,
 }

@@ -129,7 +129,7 @@ fn read_for_plan(plan: &Plan) -> Vec<PathBuf> {
 fn inputs(host: &Host, options: &BuildOptions) -> Digest {
     let program = fs_err::metadata("/proc/self/exe").map(|metadata| format!("{:?}", Stamp::of(&metadata)));
     let mut key = Key::new("build, form 1").part(program.unwrap_or_default()).part(format!("{options:?}"));
-    key = key.part(format!("{:?}", host.debian));
+    key = key.part(format!("{:?}", host.debian)).part(format!("{:?}", host.registries.default));
     for (name, value) in &host.installer {
         key = key.part(name).part(value);
     }

@@ -9,6 +9,7 @@
 //! | [`http`] | one request over a plain connection, and waiting for a server |
 //! | [`mirror`] | a Debian mirror on the loopback interface that keeps what it fetched, with faults on demand |
 //! | [`registry`], [`docker_registry`] | a registry on the loopback interface with faults on demand, and a real one |
+//! | [`base_image`] | stand-ins for public images to build on |
 //! | [`docker`] | a Docker daemon of the test's own with a network of its own, and stand-ins for public images |
 //! | [`tree_diff`] | how two file trees differ, for people |
 //! | [`scrub`] | output without times, sizes and temporary paths, for snapshots |
@@ -19,6 +20,7 @@
 
 #![expect(clippy::print_stderr, reason = "tests talk to their developer")]
 
+pub mod base_image;
 pub mod cache;
 pub mod djship;
 pub mod docker;

@@ -13,7 +13,7 @@ use super::{push, shared};
 use crate::args::{BuildArgs, Cli};
 use crate::errors::{self, Kind, Report};
 use crate::host::Workshop;
-use crate::ui::{Console, duration, size};
+use crate::ui::{Console, brought, duration, size};
 
 /// Where an image is written to besides the store.
 pub(crate) enum Output {
@@ -145,7 +145,16 @@ pub(crate) fn summary(summary: &Summary, console: &Console, since: Instant) {
         summary.distributions,
         summary.files
     ));
-    console.line("0 compilers, 0 -dev files, 0 installers");
+    if let Some(base) = &summary.base {
+        console.line(&format!("On {} ({})", base.name, base.digest));
+    }
+    match summary.base.as_ref().and_then(|base| brought(&base.brought)) {
+        Some(brought) => {
+            console.line("0 compilers, 0 -dev files, 0 installers in what djship adds");
+            console.line(&brought);
+        }
+        None => console.line("0 compilers, 0 -dev files, 0 installers"),
+    }
     if summary.headers > 0 {
         console.line(&format!("{} headers that belong to installed distributions", summary.headers));
     }

@@ -46,7 +46,7 @@ fn table(plan: &Plan, last: Option<&LastBuild>, rows: &[Row]) {
     if !plan.passed_over.is_empty() {
         anstream::println!("{:<14} {:<40} beside it, not used", "", plan.passed_over.join(", "));
     }
-    if let Some(Sourced { value, origin: from @ Origin::File(..) }) = &plan.unmet_wish {
+    if let Some(Sourced { value, origin: from @ Origin::File(..) }) = plan.foundation.unmet_wish() {
         anstream::println!("{:<14} {value:<44} wished for by {}, not to be had", "", origin(from));
     }
     match last {

@@ -1,6 +1,6 @@
 //! `djship push`, and what `djship build --push` does at its end.
 
-mod credentials;
+pub(crate) mod credentials;
 
 use djship_oci::records::{RecordError, StoredImage};
 use djship_oci::registry::push::Way;
@@ -98,9 +98,7 @@ fn send(workshop: &Workshop, image: &Image, name: &Reference, console: &Console)
 
 /// What registries are spoken with by.
 pub(super) fn client(workshop: &Workshop) -> Client<'_> {
-    let insecure = env::text(env::INSECURE_REGISTRIES).unwrap_or_default();
-    let insecure = insecure.split(',').map(str::trim).filter(|host| !host.is_empty()).map(str::to_owned);
-    let options = Options { insecure: insecure.collect(), ..Options::default() };
+    let options = Options { insecure: workshop.host.registries.insecure.clone(), ..Options::default() };
     Client { fetcher: &workshop.fetcher, credentials: &Files, options }
 }
 

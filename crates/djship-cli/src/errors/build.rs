@@ -12,7 +12,6 @@ use djship_django::image::check::CheckError;
 use djship_django::plan::PlanError;
 use djship_django::plan::dependencies::DependenciesError;
 use djship_django::plan::locks::{LockError, Tool, Wrong};
-use djship_django::plan::python::PythonError;
 use djship_django::project::ProjectError;
 use djship_django::project::config::ConfigError;
 use djship_django::project::requirements::RequirementsError;
@@ -52,6 +51,8 @@ pub(crate) fn eject(error: &EjectError) -> Report {
         EjectError::Build(BuildError::Project(error)) => project(error, "eject"),
         EjectError::Build(error) => build(error),
         EjectError::Config(error) => super::develop::config(error),
+        EjectError::BaseImage { .. } => Report::new(Kind::User, error.to_string())
+            .hint("Take `base` out of djship's configuration and eject for Debian's Python, then change FROM in the files"),
         EjectError::Template { .. } => Report::new(Kind::Internal, error.to_string()),
     }
 }
@@ -106,29 +107,14 @@ pub(super) fn project(error: &ProjectError, command: &str) -> Report {
 pub(super) fn plan(error: &PlanError) -> Report {
     match error {
         PlanError::Project(error) | PlanError::Config(ConfigError::Project(error)) => project(error, "build"),
-        PlanError::Config(error) => super::develop::config(error),
         PlanError::Commands(error) => super::ship::commands(error),
         PlanError::Packages(error) => super::ship::packages(error),
-        PlanError::Python(PythonError::NoneFits { ranges }) => {
-            let mut report = Report::new(Kind::User, error.to_string());
-            for range in ranges {
-                let who = range
-                    .django
-                    .as_ref()
-                    .map_or_else(String::new, |series| format!(", which is what Django {series} supports"));
-                report =
-                    report.line(format!("{} asks for Python {}{who}", origin(&range.origin), range.range));
-            }
-            report.hint("Change the range in one of these files, or move to a Django that supports Python 3.11 or 3.13")
+        PlanError::Python(error) => super::base_image::python(error),
+        PlanError::Base { origin: from, source } => {
+            let report = super::base_image::reference(source);
+            Report { title: error.to_string(), ..report }.line(format!("It stands in {}.", origin(from)))
         }
-        PlanError::Python(
-            error @ (PythonError::Strict { .. }
-            | PythonError::Contradiction { .. }
-            | PythonError::Version { .. }),
-        ) => super::ship::python(error),
-        PlanError::Python(PythonError::Range { .. }) => {
-            Report::new(Kind::User, error.to_string()).hint("Write a version range such as >=3.11,<4")
-        }
+        PlanError::Config(error) => super::develop::config(error),
         PlanError::Dependencies(error) => dependencies(error),
     }
 }

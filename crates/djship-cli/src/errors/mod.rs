@@ -1,5 +1,6 @@
 //! Errors into words: one place where typed errors become a title, a body, hints and an exit code.
 
+mod base_image;
 mod build;
 mod develop;
 mod front_end;

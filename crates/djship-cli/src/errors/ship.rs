@@ -66,6 +66,6 @@ pub(super) fn python(error: &PythonError) -> Report {
         PythonError::Version { origin: place, .. } => {
             report.line(format!("{} has it.", origin(place))).hint("Write a version such as 3.13 or 3.13.5")
         }
-        PythonError::NoneFits { .. } | PythonError::Range { .. } => report,
+        _ => report,
     }
 }

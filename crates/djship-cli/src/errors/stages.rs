@@ -1,5 +1,6 @@
 //! Errors that several stages share, in words.
 
+use djship_deb::ClosureError;
 use djship_django::base::BaseError;
 use djship_django::running::RunError;
 use djship_django::running::first_look::FirstLookError;
@@ -95,6 +96,10 @@ pub(crate) fn base(error: &BaseError) -> Report {
         BaseError::Keyring(_) => report.hint("DJSHIP_DEBIAN_KEYRINGS names files of OpenPGP public keys"),
         BaseError::Mirror(_) => report.hint("Write an address such as http://mirror.example/debian"),
         BaseError::Sources(_) => report.hint("Set DJSHIP_DEBIAN_MIRROR and DJSHIP_DEBIAN_SECURITY_MIRROR"),
+        BaseError::Image(error) => super::base_image::base_image(error),
+        BaseError::Closure(ClosureError::Later { .. }) => report
+            .line("The base image is newer than the mirror's indexes.")
+            .hint("Ask for the newest indexes: --refresh; or name an older image: base = \"NAME@sha256:...\""),
         BaseError::Closure(_) => Report { kind: Kind::User, ..report }.hint("Check the package's name in this Debian release"),
         BaseError::Compose(_) => Report { kind: Kind::Internal, ..report },
         BaseError::Bytecode(error) => bytecode(error),

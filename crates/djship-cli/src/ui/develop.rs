@@ -6,7 +6,7 @@ use djship_django::plan::development::DevelopmentPlan;
 use djship_django::report::Note;
 use djship_django::services::ServiceNote;
 
-use super::words::{Words, origin};
+use super::words::{Words, foundation};
 
 pub(super) fn note(note: &Note<'_>) -> Words {
     match note {
@@ -58,24 +58,13 @@ fn not_migrated(alias: &str, host: &str) -> Words {
 }
 
 fn planned(plan: &DevelopmentPlan) -> Words {
-    let (major, minor) = plan.release.value.python();
-    let mut words = Words::of(format!(
-        "Python {major}.{minor} on Debian {} (from {})",
-        plan.release.value,
-        origin(&plan.release.origin)
-    ));
+    let mut words = Words::default();
+    foundation::planned(&mut words, &plan.foundation);
     words.lines.push(format!(
         "Dependencies from {}{}",
         plan.dependencies.value.files().join(", "),
         super::words::not_used(&plan.passed_over)
     ));
-    if let Some(wish) = &plan.unmet_wish {
-        words.warnings.push(format!(
-            "{} asks for Python {}; Debian has no such version, taking {major}.{minor}",
-            origin(&wish.origin),
-            wish.value
-        ));
-    }
     words
 }
 

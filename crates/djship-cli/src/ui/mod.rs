@@ -17,6 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 pub(crate) use shared::part;
 pub(crate) use ship::why_not;
 pub(crate) use stream::{Prefix, Stream};
+pub(crate) use words::foundation::brought;
 pub(crate) use words::{duration, left_out_reason, origin, size};
 
 /// How much is shown.
@@ -179,6 +180,9 @@ impl Reporter for Console {
         }
         for warning in words.warnings {
             self.warn(&warning);
+        }
+        if matches!(note, Note::Pulling { .. }) {
+            self.begin_sending();
         }
     }
 

@@ -1,5 +1,7 @@
 //! What happens, in words.
 
+pub(super) mod foundation;
+
 use std::time::Duration;
 
 use djship_django::facts::Facts;
@@ -36,6 +38,11 @@ pub(super) fn stage(stage: Stage) -> &'static str {
 pub(super) fn note(note: &Note<'_>, verbose: bool) -> Words {
     match note {
         Note::Planned(plan) => planned(plan),
+        Note::Pulling { name } => Words::of(format!("Asking for {name}")),
+        Note::BaseImage { root, unreached, unmet_wish } => {
+            foundation::image(root, unreached.as_deref(), unmet_wish.as_ref())
+        }
+        Note::Upgraded { packages } => foundation::upgraded(packages),
         Note::Index { codename, date, unreached } => index(codename, *date, unreached.as_deref()),
         Note::Root { what, packages, size: bytes, reused } => root(*what, *packages, *bytes, *reused),
         Note::MustCompile { distributions } if distributions.is_empty() => {
@@ -107,6 +114,9 @@ pub(super) fn note(note: &Note<'_>, verbose: bool) -> Words {
             Words { lines: Vec::new(), warnings: vec![format!("{path}{line} is no Python: {message}")] }
         }
         Note::Checked(check) => Words::of(match check {
+            Check::CleanOver => {
+                "Clean beyond the base image: no compiler, header, installer, set-uid program or Perl"
+            }
             Check::Clean => "Clean: no compiler, header, installer, set-uid program or Perl",
             Check::Permissions => "Readable by its user and by any other user",
             Check::Started => "Django started before, and nothing that it read then has changed",
@@ -121,6 +131,7 @@ pub(super) fn note(note: &Note<'_>, verbose: bool) -> Words {
 pub(super) fn is_news(note: &Note<'_>) -> bool {
     match note {
         Note::MustCompile { .. }
+        | Note::Pulling { .. }
         | Note::Installed { because: Some(_), .. }
         | Note::Service { .. }
         | Note::FirstPage(_)
@@ -144,25 +155,13 @@ fn index(codename: &str, date: u64, unreached: Option<&str>) -> Words {
 }
 
 fn planned(plan: &Plan) -> Words {
-    let (major, minor) = plan.release.value.python();
     let mut words = Words::of(format!("Image {} (from {})", plan.name.value, origin(&plan.name.origin)));
-    words.lines.push(format!(
-        "Python {major}.{minor} on Debian {} (from {})",
-        plan.release.value,
-        origin(&plan.release.origin)
-    ));
+    foundation::planned(&mut words, &plan.foundation);
     words.lines.push(format!(
         "Dependencies from {}{}",
         origin(&plan.dependencies.origin),
         not_used(&plan.passed_over)
     ));
-    if let Some(wish) = &plan.unmet_wish {
-        words.warnings.push(format!(
-            "{} asks for Python {}; Debian has no such version, taking {major}.{minor}",
-            origin(&wish.origin),
-            wish.value
-        ));
-    }
     words
 }
 
@@ -173,6 +172,11 @@ pub(super) fn not_used(passed_over: &[String]) -> String {
 
 fn root(what: Root, packages: usize, bytes: u64, reused: bool) -> Words {
     let what = match what {
+        Root::OnImage => {
+            let verb = if reused { "in the store" } else { "put together" };
+            let more = count(packages, "Debian package");
+            return Words::of(format!("Base image with {more} more: {}, {verb}", size(bytes)));
+        }
         Root::Production => "Production root",
         Root::Installer => "Installer",
         Root::Toolchain => "Toolchain",

@@ -163,6 +163,30 @@ pub fn toolchain(codename: Codename, more: &[&'static str]) -> PackageSet {
     set
 }
 
+/// What a root that somebody else made gets before it ships: what djship starts everything with, and tables that programs expect.
+pub fn production_over() -> PackageSet {
+    PackageSet {
+        roots: vec!["ca-certificates", "media-types", "netbase", "tini", "tzdata"],
+        rules: production_additions(),
+    }
+}
+
+/// The same for a root that installs: also what every Debian system has.
+pub fn installer_over() -> PackageSet {
+    let rules = ClosureRules { essential: true, drop_edges: &INSTALLER_EDGES, prefer: &PREFERRED };
+    PackageSet { rules, ..production_over() }
+}
+
+/// The same for a root that compiles. Only Debian's own Python has its headers in a package.
+pub fn toolchain_over(debians_python: bool) -> PackageSet {
+    let mut set = installer_over();
+    set.roots.extend(["binutils", "g++", "gcc", "libc6-dev", "make", "pkg-config"]);
+    if debians_python {
+        set.roots.push("python3-dev");
+    }
+    set
+}
+
 /// PostgreSQL without its wrapper scripts, its just-in-time compiler and Perl. Start it with `jit=off`, and with its
 /// programs from [`postgres_bin`].
 pub fn postgres(codename: Codename) -> PackageSet {

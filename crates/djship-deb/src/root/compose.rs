@@ -71,8 +71,7 @@ pub fn compose(
     options: &RootOptions,
     store: &Store,
 ) -> Result<FileTree, ComposeError> {
-    let mut sorted: Vec<&UnpackedPackage> = packages.iter().collect();
-    sorted.sort_by(|left, right| left.package.name.cmp(&right.package.name));
+    let sorted = sorted(packages);
     let mut tree = merge(&sorted)?;
     merge_usr(&mut tree, options.arch)?;
     trim(&mut tree, options.trim, options.arch);
@@ -92,8 +91,15 @@ pub fn compose(
     Ok(tree)
 }
 
+/// The packages by name.
+pub(super) fn sorted(packages: &[UnpackedPackage]) -> Vec<&UnpackedPackage> {
+    let mut sorted: Vec<&UnpackedPackage> = packages.iter().collect();
+    sorted.sort_by(|left, right| left.package.name.cmp(&right.package.name));
+    sorted
+}
+
 /// All files of all packages.
-fn merge(packages: &[&UnpackedPackage]) -> Result<FileTree, ComposeError> {
+pub(super) fn merge(packages: &[&UnpackedPackage]) -> Result<FileTree, ComposeError> {
     let mut tree = FileTree::new();
     let mut owners = std::collections::HashMap::new();
     for package in packages {
@@ -150,7 +156,7 @@ fn merge_usr(tree: &mut FileTree, arch: Arch) -> Result<(), ComposeError> {
 }
 
 /// Replays effects. What a package ships is never replaced, except an empty folder by a link.
-fn apply(tree: &mut FileTree, effects: &[Effect], store: &Store) -> Result<(), ComposeError> {
+pub(super) fn apply(tree: &mut FileTree, effects: &[Effect], store: &Store) -> Result<(), ComposeError> {
     for effect in effects {
         match *effect {
             Effect::CopyOf { from, to } => {
@@ -189,7 +195,7 @@ fn apply(tree: &mut FileTree, effects: &[Effect], store: &Store) -> Result<(), C
 }
 
 /// One file per package, with its control paragraph.
-fn record(tree: &mut FileTree, packages: &[&UnpackedPackage]) -> Result<(), ComposeError> {
+pub(super) fn record(tree: &mut FileTree, packages: &[&UnpackedPackage]) -> Result<(), ComposeError> {
     for package in packages {
         let path = TreePath::parse(&format!("{STATUS}/{}", package.package.name))?;
         let record = &package.record;
@@ -199,7 +205,7 @@ fn record(tree: &mut FileTree, packages: &[&UnpackedPackage]) -> Result<(), Comp
 }
 
 /// Everything lies in folders: a link among them would put files somewhere else than the tree says.
-fn check_parents(tree: &FileTree) -> Result<(), ComposeError> {
+pub(super) fn check_parents(tree: &FileTree) -> Result<(), ComposeError> {
     for (path, _) in tree.iter() {
         if let Some(parent) = path.parent()
             && !tree.get(parent.as_str()).is_some_and(Entry::is_dir)

@@ -59,6 +59,37 @@ fn check(user: &User) -> Result<(), ComposeError> {
     }
 }
 
+/// The users that are asked for, in the lists that are there. Whose name or number is taken is left out.
+pub(super) fn add_users(tree: &mut FileTree, users: &[User], store: &Store) -> Result<(), ComposeError> {
+    for path in ["etc/passwd", "etc/group"] {
+        let mut text = String::from_utf8_lossy(&read(tree, path)?.unwrap_or_default()).into_owned();
+        let before = text.len();
+        for user in users {
+            check(user)?;
+            let User { name, id, home, shell } = user;
+            let number = id.to_string();
+            let is_taken = text.lines().any(|line| {
+                let mut fields = line.split(':');
+                fields.next() == Some(name) || fields.nth(1) == Some(&number)
+            });
+            if is_taken {
+                continue;
+            }
+            if !text.is_empty() && !text.ends_with('\n') {
+                text.push('\n');
+            }
+            text.push_str(&match path {
+                "etc/passwd" => format!("{name}:*:{id}:{id}::{home}:{shell}\n"),
+                _ => format!("{name}:*:{id}:\n"),
+            });
+        }
+        if text.len() != before {
+            put(tree, path, text.as_bytes(), store)?;
+        }
+    }
+    Ok(())
+}
+
 /// The folder of the authorities that ca-certificates ships.
 const AUTHORITIES: &str = "usr/share/ca-certificates";
 

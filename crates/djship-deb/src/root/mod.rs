@@ -2,11 +2,13 @@
 
 mod compose;
 mod generated;
+mod over;
 mod resolve;
 mod select;
 mod trim;
 
 pub use compose::{ComposeError, compose};
+pub use over::compose_over;
 pub use resolve::resolve;
 pub use trim::{Trim, trim};
 

@@ -23,6 +23,8 @@ base_errors! {
     Closure(djship_deb::closure::ClosureError),
     /// A package that the project asks for cannot be had.
     Asked(super::asked::AskedError),
+    /// The image of the project's choice does not serve.
+    Image(super::BaseImageError),
     /// A package cannot be had.
     Packages(djship_deb::deb::FetchPackagesError),
     /// The packages do not make a root.

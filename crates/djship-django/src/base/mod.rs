@@ -1,12 +1,19 @@
-//! The Debian roots of a release: what ships, what installs, what compiles, what serves data.
+//! The Debian roots of a release, or those on an image of the project's choice: what ships, what installs, what compiles, what
+//! serves data.
 
 mod asked;
 mod error;
+mod image;
+mod interpreter;
+mod over;
 mod packages;
 mod services;
 
 pub use asked::AskedError;
 pub use error::BaseError;
+pub(crate) use image::system::installed;
+pub use image::{BaseImageError, ImageFacts, ImagePython, ImageRoot};
+pub use interpreter::Interpreter;
 pub use services::ServiceRoot;
 
 use std::cell::{OnceCell, RefCell};
@@ -21,15 +28,18 @@ use djship_deb::keyring::Keyring;
 use djship_deb::package::Package;
 use djship_deb::sets;
 use djship_deb::sources::{MirrorUrl, Mirrors, host_mirrors};
-use djship_deb::{Arch, Codename, Suite};
+use djship_deb::{Arch, Codename, PackageSet, Suite};
 use djship_oci::Layer;
-use djship_store::{Bucket, Digest, FileTree, Node};
+use djship_store::{Bucket, Digest, FileTree};
+use pep440_rs::Version;
 
 use crate::bytecode;
+use crate::context::clean::same;
 use crate::context::native;
 use crate::kept;
 use crate::laid::{Key, Laid};
 use crate::plan::Plan;
+use crate::plan::foundation::Foundation;
 use crate::plan::python::Release;
 use crate::project::requirements::normalise;
 use crate::python;
@@ -49,6 +59,8 @@ const APT: &str = "/etc/apt";
 pub struct Roots<'a> {
     tools: &'a Tools<'a>,
     release: Release,
+    /// What everything but servers stands on, in place of Debian's packages.
+    image: Option<ImageRoot>,
     archive: Archive,
     index: OnceCell<PackageIndex>,
     production: Vec<Package>,
@@ -79,8 +91,24 @@ impl From<Release> for Codename {
 }
 
 impl<'a> Roots<'a> {
-    /// Makes sure that the archive's indexes are at hand, signed and fresh.
+    /// The roots on what a plan says.
+    pub fn on(tools: &'a Tools<'a>, foundation: &Foundation) -> Result<Self, BaseError> {
+        match foundation {
+            Foundation::Debian { release, .. } => Self::open(tools, release.value),
+            Foundation::Image(base) => {
+                let image = ImageRoot::bring(tools, base)?;
+                Self::make(tools, image.release(), Some(image))
+            }
+        }
+    }
+
+    /// The roots of a release.
     pub fn open(tools: &'a Tools<'a>, release: Release) -> Result<Self, BaseError> {
+        Self::make(tools, release, None)
+    }
+
+    /// Makes sure that the archive's indexes are at hand, signed and fresh.
+    fn make(tools: &'a Tools<'a>, release: Release, image: Option<ImageRoot>) -> Result<Self, BaseError> {
         let codename = Codename::from(release);
         let keyring = keyring(tools.host)?;
         let mirrors = mirrors(tools.host, codename)?;
@@ -96,6 +124,7 @@ impl<'a> Roots<'a> {
         let mut roots = Self {
             tools,
             release,
+            image,
             archive,
             index: OnceCell::new(),
             production: Vec::new(),
@@ -105,13 +134,15 @@ impl<'a> Roots<'a> {
             told: RefCell::default(),
             key: Digest::of(b""),
         };
-        let mut set = sets::production(codename);
-        set.roots.push("tini");
+        let set = roots.production_set();
         roots.production = roots.packages("production", &set.roots, &set.rules)?;
         // What is compiled depends on the compiler, whether or not it is fetched this time.
-        let set = sets::toolchain(codename, &[]);
+        let set = roots.compiling();
         let toolchain = roots.packages("toolchain", &set.roots, &set.rules)?;
-        let key = Key::new("roots, form 1");
+        let mut key = Key::new("roots, form 1");
+        if let Some(image) = &roots.image {
+            key = key.part("on").part(image.digest.as_bytes());
+        }
         roots.key = roots
             .production
             .iter()
@@ -119,6 +150,37 @@ impl<'a> Roots<'a> {
             .fold(key, |key, one| key.part(one.sha256.as_bytes()))
             .digest();
         Ok(roots)
+    }
+
+    /// The sets, as they are on what everything stands on.
+    fn production_set(&self) -> PackageSet {
+        if self.image.is_some() {
+            return sets::production_over();
+        }
+        let mut set = sets::production(self.codename());
+        set.roots.push("tini");
+        set
+    }
+
+    fn installing(&self) -> PackageSet {
+        if self.image.is_some() { sets::installer_over() } else { sets::installer(self.codename()) }
+    }
+
+    fn compiling(&self) -> PackageSet {
+        match &self.image {
+            Some(image) => sets::toolchain_over(image.has_debians_python()),
+            None => sets::toolchain(self.codename(), &[]),
+        }
+    }
+
+    /// The release.
+    pub fn release(&self) -> Release {
+        self.release
+    }
+
+    /// The image that everything but servers stands on.
+    pub fn image(&self) -> Option<&ImageRoot> {
+        self.image.as_ref()
     }
 
     /// The Debian release.
@@ -136,15 +198,28 @@ impl<'a> Roots<'a> {
         self.archive.identity()
     }
 
-    /// Stands for the interpreter: same digest, same compiled files.
-    pub fn interpreter(&self) -> Digest {
-        let (major, minor) = self.release.python();
-        let name = format!("python{major}.{minor}-minimal");
-        self.production.iter().find(|package| package.name == name).map_or(self.key, |package| package.sha256)
+    /// The Python of all roots but those of servers.
+    pub fn interpreter(&self) -> Interpreter {
+        if let Some(image) = &self.image {
+            return image.interpreter();
+        }
+        let version = self.release.python();
+        let name = format!("python{}.{}-minimal", version.0, version.1);
+        let package = self.production.iter().find(|package| package.name == name);
+        let digest = package.map_or(self.key, |package| package.sha256);
+        Interpreter { program: Interpreter::DEBIAN.to_owned(), version, digest }
+    }
+
+    /// The version of that Python. Of Debian's it is the one that the release came out with.
+    pub fn python_version(&self) -> Version {
+        self.image.as_ref().and_then(ImageRoot::python_version).unwrap_or_else(|| self.release.into())
     }
 
     /// The base layer: what ships, with the standard library compiled.
     pub fn production(&self) -> Result<Layer, BaseError> {
+        if let Some(image) = &self.image {
+            return self.production_over(image);
+        }
         let key = self
             .production
             .iter()
@@ -163,7 +238,7 @@ impl<'a> Roots<'a> {
         kept::make(self.tools, &digest, Some(&share), || {
             let root = self.root(Root::Production, &self.production, Trim::Production)?;
             let mut tree = root.tree.clone();
-            bytecode::add(self.tools, self.release, &self.interpreter(), &[root.fs()], &mut tree)?;
+            bytecode::add(self.tools, &self.interpreter(), &[root.fs()], &mut tree)?;
             Ok(tree)
         })
     }
@@ -173,7 +248,7 @@ impl<'a> Roots<'a> {
         if let Some(laid) = self.installer.get() {
             return Ok(laid);
         }
-        let set = sets::installer(self.codename());
+        let set = self.installing();
         let packages = self.packages("installer", &set.roots, &set.rules)?;
         let laid = self.root(Root::Installer, &packages, Trim::Builder)?;
         Ok(self.installer.get_or_init(|| laid))
@@ -183,6 +258,9 @@ impl<'a> Roots<'a> {
     pub fn toolchain(&self, plan: &Plan, more: &[String]) -> Result<&Laid, BaseError> {
         if let Some(laid) = self.toolchain.get() {
             return Ok(laid);
+        }
+        if let Some(image) = &self.image {
+            image.check_headers()?;
         }
         let packages = self.toolchain_set(plan, more)?;
         let laid = self.root(Root::Toolchain, &packages, Trim::Builder)?;
@@ -217,7 +295,7 @@ impl<'a> Roots<'a> {
             plan.dependencies.value.names().into_iter().chain(more.iter().map(|name| normalise(name)));
         let mut wanted = build_packages(names);
         wanted.extend(plan.packages.build_names());
-        let set = sets::toolchain(self.codename(), &[]);
+        let set = self.compiling();
         let asked: Vec<&str> = set.roots.iter().copied().chain(wanted.iter().map(String::as_str)).collect();
         self.packages("toolchain", &asked, &set.rules)
     }
@@ -244,19 +322,31 @@ impl<'a> Roots<'a> {
             return self.installer().cloned();
         }
         let (what, set, root) = if compile {
-            ("toolchain", sets::toolchain(self.codename(), &[]), Root::Toolchain)
+            ("toolchain", self.compiling(), Root::Toolchain)
         } else {
-            ("installer", sets::installer(self.codename()), Root::Installer)
+            ("installer", self.installing(), Root::Installer)
         };
+        if let Some(image) = self.image.as_ref().filter(|_| compile) {
+            image.check_headers()?;
+        }
         let asked: Vec<&str> = set.roots.iter().copied().chain(wanted.iter().map(String::as_str)).collect();
         self.root(root, &self.packages(what, &asked, &set.rules)?, Trim::Builder)
     }
 
-    /// The packages of the base layer together with these and what they depend on.
-    pub(crate) fn with_additions(&self, names: &[String]) -> Result<Vec<Package>, BaseError> {
+    /// The packages of the base layer together with these and what they depend on. `upgrades` take the place of packages of an
+    /// image.
+    pub(crate) fn with_additions(
+        &self,
+        names: &[String],
+        upgrades: &[String],
+    ) -> Result<Vec<Package>, BaseError> {
         let asked: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut packages = self.production.clone();
-        for package in self.packages("additions", &asked, &sets::production_additions())? {
+        let more = match &self.image {
+            Some(_) => self.additions_over(names, upgrades)?,
+            None => self.packages("additions", &asked, &sets::production_additions())?,
+        };
+        for package in more {
             if !packages.iter().any(|known| known.name == package.name) {
                 packages.push(package);
             }
@@ -267,8 +357,11 @@ impl<'a> Roots<'a> {
 
     /// What these packages have beyond the base layer.
     pub(crate) fn additions(&self, packages: &[Package], base: &FileTree) -> Result<FileTree, BaseError> {
-        let mut tree = self.compose(&self.fetch(packages)?, Trim::Production)?;
+        let mut tree = self.compose(self.image.as_ref(), &self.fetch(packages)?, Trim::Production)?;
         tree.retain(|path, entry| !base.get(path.as_str()).is_some_and(|known| same(known, entry)));
+        if self.image.is_some() {
+            over::parents_of(&mut tree, base);
+        }
         tree.fill_parents();
         Ok(tree)
     }
@@ -282,15 +375,6 @@ fn build_packages(distributions: impl IntoIterator<Item = String>) -> Vec<String
     wanted.sort();
     wanted.dedup();
     wanted
-}
-
-/// Whether two entries ship the same, wherever their bytes lie.
-fn same(a: &djship_store::Entry, b: &djship_store::Entry) -> bool {
-    let node = match (&a.node, &b.node) {
-        (Node::File { digest: left, .. }, Node::File { digest: right, .. }) => left == right,
-        (left, right) => left == right,
-    };
-    node && (a.mode, a.uid, a.gid, a.mtime) == (b.mode, b.uid, b.gid, b.mtime)
 }
 
 fn keyring(host: &Host) -> Result<Keyring, BaseError> {

@@ -6,11 +6,12 @@ use djship_deb::Arch;
 use djship_deb::closure::ClosureRules;
 use djship_deb::deb::{UnpackedPackage, fetch_packages, missing_bytes};
 use djship_deb::package::Package;
-use djship_deb::{RootOptions, Trim, User, compose};
+use djship_deb::{Installed, RootOptions, Trim, User, compose, compose_over};
 use djship_store::fetch::Progress as FetchProgress;
 use djship_store::{Bucket, FileTree};
 
-use super::{BUCKET, BaseError, Roots};
+use super::image::system;
+use super::{BUCKET, BaseError, ImageRoot, Roots};
 use crate::application::layer::USER;
 use crate::laid::{Key, Laid};
 use crate::report::{Note, Progress, Reporter, Root};
@@ -27,7 +28,7 @@ impl FetchProgress for Bytes<'_> {
 }
 
 impl Roots<'_> {
-    /// The packages that `asked` and the rules come to. Remembered per state of the archive, because reading the whole index
+    /// The packages that `asked` and the rules come to, beside what a base image has. Remembered per state of the archive, because reading the whole index
     /// takes longer than everything else in a build that has nothing to do.
     pub(super) fn packages(
         &self,
@@ -35,8 +36,27 @@ impl Roots<'_> {
         asked: &[&str],
         rules: &ClosureRules<'_>,
     ) -> Result<Vec<Package>, BaseError> {
+        self.packages_beside(&self.installed(), what, asked, rules)
+    }
+
+    /// What a base image has; nothing without one.
+    pub(super) fn installed(&self) -> Installed {
+        self.image.as_ref().map_or_else(Installed::default, |image| system::installed(&image.laid.tree))
+    }
+
+    /// The same beside these packages.
+    pub(super) fn packages_beside(
+        &self,
+        installed: &Installed,
+        what: &str,
+        asked: &[&str],
+        rules: &ClosureRules<'_>,
+    ) -> Result<Vec<Package>, BaseError> {
         let mut key = Key::new("package set, form 1").part(self.archive.identity().as_bytes()).part(what);
         key = key.part(format!("{rules:?}"));
+        if !installed.is_empty() {
+            key = key.part(format!("{installed:?}"));
+        }
         for name in asked {
             key = key.part(name);
         }
@@ -46,7 +66,7 @@ impl Roots<'_> {
         {
             return Ok(packages);
         }
-        let packages = self.index()?.closure(asked, rules)?;
+        let packages = self.index()?.closure_beside(installed, asked, rules)?;
         let text = serde_json::to_vec(&packages).map_err(std::io::Error::other)?;
         self.tools.store.insert_file(Bucket::Facts, &key, |writer| -> Result<(), BaseError> {
             Ok(writer.write_all(&text)?)
@@ -75,21 +95,44 @@ impl Roots<'_> {
         Ok(fetched?)
     }
 
-    pub(super) fn compose(&self, packages: &[UnpackedPackage], trim: Trim) -> Result<FileTree, BaseError> {
+    /// The packages, put over `image` or, without one, beside nothing.
+    pub(super) fn compose(
+        &self,
+        image: Option<&ImageRoot>,
+        packages: &[UnpackedPackage],
+        trim: Trim,
+    ) -> Result<FileTree, BaseError> {
         // Every root knows the run user by name: programs ask who they are.
         let users = vec![User::new("django", USER, "/app")];
         let options = RootOptions { codename: self.codename(), arch: Arch::Amd64, trim, users };
-        Ok(compose(packages, &options, self.tools.store)?)
+        Ok(match image {
+            Some(image) => compose_over(&image.laid.tree, packages, &options, self.tools.store)?,
+            None => compose(packages, &options, self.tools.store)?,
+        })
     }
 
-    /// A root of these packages, laid out.
+    /// A root of these packages and what everything stands on, laid out.
     pub(super) fn root(&self, what: Root, packages: &[Package], trim: Trim) -> Result<Laid, BaseError> {
-        let key = Key::new("root, form 1").part(format!("{trim:?}"));
+        self.root_on(self.image.as_ref(), what, packages, trim)
+    }
+
+    /// The same on this image, or of nothing but the packages.
+    pub(super) fn root_on(
+        &self,
+        image: Option<&ImageRoot>,
+        what: Root,
+        packages: &[Package],
+        trim: Trim,
+    ) -> Result<Laid, BaseError> {
+        let mut key = Key::new("root, form 1").part(format!("{trim:?}"));
+        if let Some(image) = image {
+            key = key.part("on").part(image.digest.as_bytes());
+        }
         let key = packages.iter().fold(key, |key, package| key.part(package.sha256.as_bytes())).digest();
         let (laid, reused) = if let Some(laid) = Laid::find(self.tools.store, BUCKET, &key)? {
             (laid, true)
         } else {
-            let tree = self.compose(&self.fetch(packages)?, trim)?;
+            let tree = self.compose(image, &self.fetch(packages)?, trim)?;
             (Laid::keep(self.tools.store, BUCKET, &key, &tree, |_| Ok(()))?, false)
         };
         let (packages, size) = (packages.len(), laid.tree.size());

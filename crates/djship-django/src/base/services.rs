@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use djship_deb::package::Package;
-use djship_deb::{PackageSet, Trim, sets};
+use djship_deb::{Installed, PackageSet, Trim, sets};
 
 use super::{BaseError, Roots};
 use crate::laid::Laid;
@@ -57,9 +57,10 @@ impl Roots<'_> {
         self.made_of(Root::Service, asked, set)
     }
 
+    /// Never on an image: servers and Node are Debian's.
     fn made_of(&self, what: Root, asked: &[&str], set: &PackageSet) -> Result<ServiceRoot, BaseError> {
-        let packages = self.packages("service", asked, &set.rules)?;
-        let laid = self.root(what, &packages, Trim::Service)?;
+        let packages = self.packages_beside(&Installed::default(), "service", asked, &set.rules)?;
+        let laid = self.root_on(None, what, &packages, Trim::Service)?;
         Ok(ServiceRoot { laid, packages })
     }
 }

@@ -110,7 +110,7 @@ pub fn install(
     work.install()?;
     let (mut tree, distributions) = work.result()?;
     // Here and not later: every step from now on starts Python on it.
-    bytecode::add(tools, plan.release.value, &roots.interpreter(), &[base.bytes_dir()], &mut tree)?;
+    bytecode::add(tools, &roots.interpreter(), &[base.bytes_dir()], &mut tree)?;
     let laid = Laid::keep(tools.store, Bucket::Outputs, &key, &tree, |folder| {
         Ok(write_record(folder, &distributions)?)
     })?;
@@ -165,8 +165,7 @@ impl<'a> Workplace<'a> {
         settings: IndexSettings,
         project: Option<&Digest>,
     ) -> Result<Self, BuilderError> {
-        let installer = roots.installer()?;
-        let uv = uv::fetch(tools, || Ok(installer.fs()), &settings)?;
+        let uv = uv::fetch(tools, roots, &settings)?;
         let settings = match &plan.dependencies.value {
             Dependencies::Lock(locked) => settings.with(&locked.list.indexes, &tools.host.exported)?,
             _ => settings,
@@ -181,7 +180,8 @@ impl<'a> Workplace<'a> {
 
     fn install(&self) -> Result<(), BuilderError> {
         let light = self.roots.installer()?.fs();
-        self.must(&light, &["venv", "/venv", "--python", "/usr/bin/python3", "--no-config"], &[])?;
+        let python = self.roots.interpreter().program;
+        self.must(&light, &["venv", "/venv", "--python", &python, "--no-config"], &[])?;
         let list = self.requirements(&light)?;
         if !list.is_empty() {
             self.install_list(&light, &list)?;

@@ -47,7 +47,7 @@ pub(super) fn share(
     if matches!(sources, Sources::Project(_)) {
         return not_shared(NotShared::Local);
     }
-    let key = Key::new("environment, form 1").part(plan.release.value.codename());
+    let key = Key::new("environment, form 1").part(roots.release().codename());
     let key =
         key.part(roots.key().as_bytes()).part(python::UV).part(python::COMPILE).part(python::PKG_RESOURCES);
     let mut key = sources.add_to(key);

@@ -23,12 +23,13 @@ pub fn fetch(tools: &Tools<'_>, roots: &Roots<'_>, requirements: &str) -> Result
     let work = tools.store.temp_dir("supplied")?;
     let out = work.path().join("out");
     make_owned(&out, tools)?;
+    let python = roots.interpreter().program;
     let arguments = [
         "/opt/uv/bin/uv",
         "pip",
         "install",
         "--python",
-        "/usr/bin/python3",
+        &python,
         "--target",
         "/out",
         "--no-deps",
@@ -38,7 +39,7 @@ pub fn fetch(tools: &Tools<'_>, roots: &Roots<'_>, requirements: &str) -> Result
         "/supplied.txt",
     ];
     let mut container = child::step([root.clone()], arguments);
-    container.bind_read_only(uv::fetch(tools, || Ok(root.clone()), &settings)?, "/opt/uv");
+    container.bind_read_only(uv::fetch(tools, roots, &settings)?, "/opt/uv");
     container.bind(&out, "/out").file("/supplied.txt", requirements);
     // A few wheels, once.
     container.tmpfs("/cache", 0o1777, None);

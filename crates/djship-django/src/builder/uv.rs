@@ -7,7 +7,7 @@ use djship_store::{Bucket, FileTree};
 use super::index_settings::IndexSettings;
 use super::network::online;
 use super::{BuilderError, InstallFailure, make_owned};
-use crate::base::BaseError;
+use crate::base::{Interpreter, Roots};
 use crate::child;
 use crate::laid::{KeepError, Key, Laid};
 use crate::python;
@@ -26,10 +26,10 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
     ("NO_COLOR", "1"),
 ];
 
-/// The folder that holds `bin/uv`, fetched once, with the pip of the root that `installer` makes.
+/// The folder that holds `bin/uv`, fetched once, with Debian's pip.
 pub(crate) fn fetch(
     tools: &Tools<'_>,
-    installer: impl FnOnce() -> Result<PathBuf, BaseError>,
+    roots: &Roots<'_>,
     settings: &IndexSettings,
 ) -> Result<PathBuf, BuilderError> {
     let key = Key::new("uv, form 1").part(python::UV).part(std::env::consts::ARCH).digest();
@@ -41,7 +41,7 @@ pub(crate) fn fetch(
     make_owned(&out, tools)?;
     let (_, pins) = tools.store.put_blob(python::UV.as_bytes())?;
     let arguments = [
-        "/usr/bin/python3",
+        Interpreter::DEBIAN,
         "-m",
         "pip",
         "install",
@@ -59,7 +59,7 @@ pub(crate) fn fetch(
         "-r",
         "/uv.txt",
     ];
-    let mut container = child::step([installer()?], arguments);
+    let mut container = child::step([roots.debian_installer()?.fs()], arguments);
     container.bind_read_only(pins, "/uv.txt");
     container.bind(&out, "/out");
     online(&mut container, tools, settings);

@@ -1,6 +1,8 @@
 //! The proof that an image is clean: everything in its trees is looked at, nothing is taken on trust.
 
-use djship_store::{FileTree, Node, TreePath};
+use std::collections::BTreeMap;
+
+use djship_store::{Entry, FileTree, Node, TreePath};
 
 /// What must not be in a production image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +14,7 @@ pub struct Offence {
 }
 
 /// A rule of the definition of clean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Rule {
     /// A compiler or a build tool.
     Compiler,
@@ -39,6 +41,8 @@ pub enum Rule {
 pub struct Proof {
     /// Everything that breaks a rule; empty when the image is clean.
     pub offences: Vec<Offence>,
+    /// What a base image brings of that kind, by rule: not for djship to remove.
+    pub brought: BTreeMap<Rule, usize>,
     /// Headers inside installed distributions, which belong to them.
     pub distribution_headers: usize,
     /// Number of files looked at.
@@ -46,14 +50,18 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Looks at everything in `tree`.
-    pub fn of(tree: &FileTree) -> Self {
+    /// Looks at everything in `tree`. What is as it is in `base`, an image of somebody else's, is counted apart.
+    pub fn of(tree: &FileTree, base: Option<&FileTree>) -> Self {
         let mut proof = Self::default();
         for (path, entry) in tree.iter().filter(|(_, entry)| !entry.is_dir()) {
             proof.files += 1;
             let set_id = entry.mode & 0o6000 != 0 && matches!(entry.node, Node::File { .. });
             let rule = if set_id { Some(Rule::SetUid) } else { broken_rule(path) };
-            if let Some(rule) = rule {
+            let is_brought =
+                || base.and_then(|base| base.get(path.as_str())).is_some_and(|there| same(there, entry));
+            if let Some(rule) = rule.filter(|_| is_brought()) {
+                *proof.brought.entry(rule).or_default() += 1;
+            } else if let Some(rule) = rule {
                 proof.offences.push(Offence { path: path.clone(), rule });
             }
             if path.as_str().starts_with("venv/") && has_extension(path, &["h", "hpp", "pxd"]) {
@@ -62,6 +70,15 @@ impl Proof {
         }
         proof
     }
+}
+
+/// Whether an entry is what it was, wherever its bytes lie.
+pub(crate) fn same(one: &Entry, other: &Entry) -> bool {
+    let node = match (&one.node, &other.node) {
+        (Node::File { digest: left, .. }, Node::File { digest: right, .. }) => left == right,
+        (left, right) => left == right,
+    };
+    node && (one.mode, one.uid, one.gid, one.mtime) == (other.mode, other.uid, other.gid, other.mtime)
 }
 
 const PROGRAM_FOLDERS: &[&str] =
@@ -121,12 +138,12 @@ fn forbidden_program(name: &str) -> Option<Rule> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use djship_store::{Digest, Entry};
+    use djship_store::Digest;
 
     fn offences(path: &str, mode: u32) -> Vec<Rule> {
         let entry = Entry::file(Digest::of(b""), 0, "").with_mode(mode);
         let tree = [(TreePath::parse(path).unwrap(), entry)].into_iter().collect();
-        Proof::of(&tree).offences.into_iter().map(|offence| offence.rule).collect()
+        Proof::of(&tree, None).offences.into_iter().map(|offence| offence.rule).collect()
     }
 
     #[test]
@@ -147,6 +164,23 @@ mod tests {
             assert_eq!(offences(path, 0o644), [rule], "{path}");
         }
         assert_eq!(offences("usr/bin/chfn", 0o4755), [Rule::SetUid]);
+    }
+
+    #[test]
+    fn what_a_base_image_brings_is_counted_and_what_changed_is_not_its() {
+        let entry = |text: &[u8], mode| Entry::file(Digest::of(text), 1, "").with_mode(mode);
+        let path = |text: &str| TreePath::parse(text).unwrap();
+        let base: FileTree =
+            [(path("usr/bin/apt-get"), entry(b"a", 0o755)), (path("usr/bin/su"), entry(b"s", 0o4755))]
+                .into_iter()
+                .collect();
+        let mut tree = base.clone();
+        tree.insert(path("usr/bin/gcc"), entry(b"g", 0o755));
+        let proof = Proof::of(&tree, Some(&base));
+        assert_eq!(proof.brought, BTreeMap::from([(Rule::Installer, 1), (Rule::SetUid, 1)]));
+        assert_eq!(proof.offences, [Offence { path: path("usr/bin/gcc"), rule: Rule::Compiler }]);
+        tree.insert(path("usr/bin/apt-get"), entry(b"another", 0o755));
+        assert_eq!(Proof::of(&tree, Some(&base)).offences.len(), 2);
     }
 
     #[test]

@@ -77,10 +77,12 @@ fn make(
     key: &Digest,
 ) -> Result<Layer, LibrariesError> {
     let names = names(tools, plan, roots, base, installed)?;
-    if names.is_empty() {
+    let compiled = compiled_names(installed);
+    let upgrades = if compiled.is_empty() { Vec::new() } else { roots.upgraded(plan, &compiled)? };
+    if names.is_empty() && upgrades.is_empty() {
         return kept::make(tools, key, None, || Ok(FileTree::new()));
     }
-    let packages = roots.with_additions(&names)?;
+    let packages = roots.with_additions(&names, &upgrades)?;
     let share = Key::new("libraries, form 1").part(base.tree.digest().as_bytes());
     let share = packages.iter().fold(share, |key, package| key.part(package.sha256.as_bytes()));
     let share = Share::new(Part::Libraries, &share);

@@ -20,7 +20,6 @@ use crate::facts::Facts;
 use crate::ground::Ground;
 use crate::kept;
 use crate::laid::{KeepError, Key};
-use crate::plan::Plan;
 use crate::python;
 use crate::report::Note;
 use crate::shared::{self, Part, Share};
@@ -55,7 +54,6 @@ pub enum ContextError {
 /// The layer of everything that is installed: `/venv`, what djship supplies, and the entry point.
 pub fn dependencies(
     tools: &Tools<'_>,
-    plan: &Plan,
     roots: &Roots<'_>,
     installed: &Installed,
     serving: &Serving,
@@ -65,13 +63,13 @@ pub fn dependencies(
         tools.reporter.note(Note::Supplied { name, version: version.clone() });
     }
     let mut key = Key::new("dependency layer, form 1").part(installed.key.as_bytes());
-    key = key.part(&serving.requirements).part(python::COMPILE).part(roots.interpreter().as_bytes());
+    key = key.part(&serving.requirements).part(python::COMPILE).part(roots.interpreter().digest.as_bytes());
     for (name, text) in python::RUNTIME {
         key = key.part(name).part(text);
     }
     kept::layer(tools, &key.digest(), || {
         let mut tree = installed.laid.tree.clone();
-        tree.overlay(added(tools, plan, roots, serving, runtime)?);
+        tree.overlay(added(tools, roots, serving, runtime)?);
         Ok(tree)
     })
 }
@@ -79,13 +77,12 @@ pub fn dependencies(
 /// What djship adds to the dependencies: the entry point and, where the project brings no server, one; compiled.
 fn added(
     tools: &Tools<'_>,
-    plan: &Plan,
     roots: &Roots<'_>,
     serving: &Serving,
     runtime: &[PathBuf],
 ) -> Result<FileTree, ContextError> {
-    let mut key = Key::new("added, form 1").part(&serving.requirements).part(plan.release.value.codename());
-    key = key.part(python::UV).part(python::COMPILE).part(roots.interpreter().as_bytes());
+    let mut key = Key::new("added, form 1").part(&serving.requirements).part(roots.codename().to_string());
+    key = key.part(python::UV).part(python::COMPILE).part(roots.interpreter().digest.as_bytes());
     for (name, text) in python::RUNTIME {
         key = key.part(name).part(text);
     }
@@ -101,7 +98,7 @@ fn added(
     if !serving.requirements.is_empty() {
         added.overlay(supplied::fetch(tools, roots, &serving.requirements)?);
     }
-    bytecode::add(tools, plan.release.value, &roots.interpreter(), runtime, &mut added)?;
+    bytecode::add(tools, &roots.interpreter(), runtime, &mut added)?;
     if let Some(share) = &share {
         shared::put(tools, share, since.elapsed(), (), Some(&added));
     }
@@ -121,7 +118,7 @@ pub fn application(
     let generated = layer::generated(tools.store, plan, facts, serving, static_root.as_ref())?;
     let mut key = Key::new("application layer, form 1")
         .part(layers.as_bytes())
-        .part(interpreter.as_bytes())
+        .part(interpreter.digest.as_bytes())
         .part(python::COMPILE);
     key = key.part(layer::open_folders(plan, facts).join(":"));
     key = key.part(snapshot.tree.digest().as_bytes()).part(generated.digest().as_bytes());
@@ -134,7 +131,7 @@ pub fn application(
             }
         }
         tree.fill_parents();
-        bytecode::add(tools, plan.release.value, interpreter, lowers, &mut tree)?;
+        bytecode::add(tools, interpreter, lowers, &mut tree)?;
         tree.overlay(static_files.unwrap_or_default());
         tree.overlay(generated);
         tree.fill_parents();
@@ -145,7 +142,5 @@ pub fn application(
 
 /// The number of Debian packages whose metadata a tree holds.
 pub fn debian_packages(tree: &FileTree) -> usize {
-    let is_package =
-        |path: &TreePath| path.parent().is_some_and(|folder| folder.as_str() == "var/lib/dpkg/status.d");
-    tree.iter().filter(|(path, _)| is_package(path) && !path.file_name().ends_with(".md5sums")).count()
+    crate::base::installed(tree).len()
 }

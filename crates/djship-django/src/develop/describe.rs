@@ -73,7 +73,7 @@ pub fn describe<'a>(tools: &'a Tools<'a>, wish: &Wish<'_>) -> Result<Description
     tools.reporter.stage(Stage::Plan);
     let project = Project::open(wish.folder)?;
     let config = Config::read(&project)?;
-    let plan = DevelopmentPlan::for_project(&project, &config)?;
+    let mut plan = DevelopmentPlan::for_project(&project, &config)?;
     tools.reporter.note(Note::Develop(&plan));
     let developer = Developer::of(tools, &project.folder);
     if developer.root {
@@ -81,7 +81,8 @@ pub fn describe<'a>(tools: &'a Tools<'a>, wish: &Wish<'_>) -> Result<Description
     }
 
     tools.reporter.stage(Stage::Base);
-    let roots = Roots::open(tools, plan.release.value)?;
+    let roots = Roots::on(tools, &plan.foundation)?;
+    plan.settle(&roots.python_version())?;
 
     tools.reporter.stage(Stage::Builder);
     let owner = tools.host.owner.filter(|_| !developer.root).map(|owner| (owner.uid, owner.gid));

@@ -77,7 +77,7 @@ pub(super) fn install(
     request: &Request<'_>,
 ) -> Result<Installed, BuilderError> {
     let settings = IndexSettings::of(tools.host);
-    let uv = uv::fetch(tools, || Ok(roots.installer()?.fs()), &settings)?;
+    let uv = uv::fetch(tools, roots, &settings)?;
     let sources = read_sources(request)?;
     let key = key(roots, request, &settings, &sources);
     let venv = format!("venvs/{key}");
@@ -166,7 +166,7 @@ fn key(
     settings: &IndexSettings,
     sources: &[(String, String)],
 ) -> String {
-    let mut key = Key::new("development environment, form 2").part(roots.interpreter().as_bytes());
+    let mut key = Key::new("development environment, form 2").part(roots.interpreter().digest.as_bytes());
     key =
         key.part(python::UV).part(python::PKG_RESOURCES).part(format!("{:?}", request.dependencies.install));
     for (name, text) in sources {
@@ -264,8 +264,8 @@ impl<'a> Workplace<'a> {
         let light = roots.installer()?.fs();
         let place = format!("{}/{venv}", self.request.cache.inside);
         let name = self.request.project.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let make =
-            ["venv", "--clear", &place, "--python", "/usr/bin/python3", "--no-config", "--prompt", &name];
+        let python = roots.interpreter().program;
+        let make = ["venv", "--clear", &place, "--python", &python, "--no-config", "--prompt", &name];
         self.must(&light, &make, &[])?;
         let python = format!("{place}/bin/python");
         let compiled = self.install_lists(roots, &light, &python)?;

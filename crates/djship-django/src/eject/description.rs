@@ -9,6 +9,7 @@ use crate::builder::Distribution;
 use crate::facts::Facts;
 use crate::plan::Plan;
 use crate::plan::development::DevelopmentPlan;
+use crate::plan::python::Release;
 use crate::project::requirements::normalise;
 use crate::python;
 
@@ -135,7 +136,8 @@ impl Description {
         let has = |name: &str| distributions.iter().any(|found| normalise(&found.name) == name);
         let (services, leading) = services::find(facts, has("redis"));
         let packages = installing::build_packages(development, distributions);
-        let release = plan.release.value;
+        // A project on an image of its own has been refused.
+        let release = plan.foundation.release().unwrap_or(Release::Trixie);
         let (major, minor) = release.python();
         let folder = format!("/app/{}", plan.project.django_folder()).trim_end_matches('/').to_owned();
         let ignored = left_out::for_docker(facts);

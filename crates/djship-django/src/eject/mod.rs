@@ -57,6 +57,14 @@ pub enum EjectError {
     /// djship's configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The project stands on an image of its own choice.
+    #[error(
+        "cannot eject a project with a base image: the files would be made for Debian's Python, and not for that of `{image}`"
+    )]
+    BaseImage {
+        /// The image, as the project names it.
+        image: String,
+    },
     /// A value does not fit its template.
     #[error("internal error: cannot write `{path}`: {source}")]
     Template {
@@ -71,6 +79,9 @@ pub enum EjectError {
 pub fn eject(tools: &Tools<'_>, folder: &Path) -> Result<Vec<EjectedFile>, EjectError> {
     let project = Project::open(folder).map_err(BuildError::from)?;
     let config = Config::read(&project)?;
+    if let Some(image) = &config.base {
+        return Err(EjectError::BaseImage { image: image.value.clone() });
+    }
     let description = describe(tools, &project, &config)?;
     render::files(&description)
 }
@@ -84,7 +95,7 @@ fn describe(tools: &Tools<'_>, project: &Project, config: &Config) -> Result<Des
     tools.reporter.note(Note::Planned(&plan));
 
     tools.reporter.stage(Stage::Base);
-    let roots = Roots::open(tools, plan.release.value)?;
+    let roots = Roots::on(tools, &plan.foundation)?;
     roots.check_asked(&plan)?;
     let base = roots.production()?;
 

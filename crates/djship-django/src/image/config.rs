@@ -5,11 +5,19 @@ use std::time::Duration;
 use djship_oci::{Healthcheck, ImageConfig};
 
 use crate::application::layer::{OPEN_FOLDERS, USER, open_folders, writable};
+use crate::base::ImageRoot;
 use crate::facts::Facts;
 use crate::plan::Plan;
 
-/// The config of the image: the same for every output.
-pub fn image_config(plan: &Plan, facts: &Facts) -> ImageConfig {
+/// The search path that a system without words about it has.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// What an image stands on, as everybody's labels say it
+/// (<https://github.com/opencontainers/image-spec/blob/main/annotations.md>).
+const BASE_NAME: &str = "org.opencontainers.image.base.name";
+const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
+
+/// The config of the image: the same for every output. The variables of an image that it stands on stay, unless they are set here.
+pub fn image_config(plan: &Plan, facts: &Facts, base: Option<&ImageRoot>) -> ImageConfig {
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     let mut config = ImageConfig {
         user: format!("{USER}:{USER}"),
@@ -28,8 +36,16 @@ pub fn image_config(plan: &Plan, facts: &Facts) -> ImageConfig {
         }),
         ..ImageConfig::default()
     };
+    let mut path = PATH.to_owned();
+    if let Some(base) = base {
+        config.env.clone_from(&base.facts.env);
+        path = config.env.get("PATH").filter(|path| !path.is_empty()).cloned().unwrap_or(path);
+        config.labels.insert(BASE_NAME.to_owned(), base.name.clone());
+        config.labels.insert(BASE_DIGEST.to_owned(), base.digest.to_string());
+    }
+    let path = format!("/venv/bin:{path}");
     for (name, value) in [
-        ("PATH", "/venv/bin:/usr/local/bin:/usr/bin:/bin"),
+        ("PATH", path.as_str()),
         ("LANG", "C.UTF-8"),
         ("PYTHONUNBUFFERED", "1"),
         ("PYTHONDONTWRITEBYTECODE", "1"),

@@ -1,12 +1,13 @@
 //! Which file names the dependencies that production needs.
 
+use pep440_rs::Version;
+
 use crate::project::requirements::{Requirement, Requirements, RequirementsError};
 use crate::project::{Project, ProjectError};
 
 use super::locks::uv::Apart;
 use super::locks::{self, List, Lock, LockError, Scope, Tool};
 use super::precedence;
-use super::python::Release;
 use super::setuptools;
 use super::{Origin, Sourced};
 
@@ -67,13 +68,13 @@ pub enum Dependencies {
 pub struct Locked {
     /// The lock.
     pub lock: Lock,
-    /// What is installed; empty until the release is known.
+    /// What is installed; empty until Python is known.
     pub list: List,
 }
 
 /// What a lock installs; Django is part of it.
-pub(super) fn list(lock: &Lock, release: Release, scope: Scope) -> Result<List, DependenciesError> {
-    let list = lock.list(release, scope)?;
+pub(super) fn list(lock: &Lock, python: &Version, scope: Scope) -> Result<List, DependenciesError> {
+    let list = lock.list(python.clone(), scope)?;
     if list.names.iter().any(|name| name == "django") {
         Ok(list)
     } else {
@@ -254,10 +255,10 @@ impl Dependencies {
     }
 
     /// Decides what is installed, now that Python is known.
-    pub(super) fn settle(&mut self, release: Release) -> Result<(), DependenciesError> {
+    pub(super) fn settle(&mut self, python: &Version) -> Result<(), DependenciesError> {
         match self {
             Self::Lock(locked) => {
-                locked.list = list(&locked.lock, release, Scope::Production)?;
+                locked.list = list(&locked.lock, python, Scope::Production)?;
                 Ok(())
             }
             _ => Ok(()),

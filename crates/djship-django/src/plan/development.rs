@@ -4,11 +4,13 @@ mod tables;
 
 use tables::Tables;
 
+use pep440_rs::Version;
+
 use super::dependencies::{self, Dependencies, DependenciesError, FOR_ALL, PARTS, PRODUCTION, SHARED};
+use super::foundation::Foundation;
 use super::locks::uv::Apart;
 use super::locks::{List, Lock, Scope};
 use super::precedence;
-use super::python::{self, Release};
 use super::setuptools;
 use super::{Origin, PlanError, Sourced};
 use crate::project::config::Config;
@@ -36,11 +38,9 @@ const DEVELOPMENT: &[&str] = &[
 pub struct DevelopmentPlan {
     /// The project that the plan is for.
     pub project: Project,
-    /// The Debian release, and with it Python. It is production's: what production installs decides it, and version ranges
+    /// The system and Python. They are production's: what production installs decides them, and version ranges
     /// that only development's requirements have are left to the installer.
-    pub release: Sourced<Release>,
-    /// A wish for another Python that cannot be met.
-    pub unmet_wish: Option<Sourced<String>>,
+    pub foundation: Foundation,
     /// What is installed.
     pub dependencies: Sourced<DevelopmentDependencies>,
     /// Files of other dependency managers beside it, relative to the project: what is in them does not count.
@@ -69,13 +69,22 @@ impl DevelopmentPlan {
             }
             Err(error) => return Err(error.into()),
         };
-        let (release, unmet_wish) = python::choose(project, &production)?;
-        python::insist(config, unmet_wish.as_ref())?;
-        dependencies.value.settle(release.value)?;
+        let foundation = Foundation::choose(project, config, &production)?;
+        if let Some(release) = foundation.release() {
+            dependencies.value.settle(&release.version())?;
+        }
         let passed_over = precedence::passed_over(project, &production);
         let used = dependencies.value.files();
         let passed_over = passed_over.into_iter().filter(|file| !used.contains(file)).collect();
-        Ok(Self { project: project.clone(), release, unmet_wish, dependencies, passed_over })
+        Ok(Self { project: project.clone(), foundation, dependencies, passed_over })
+    }
+
+    /// Decides what a lock installs for the Python of a base image, which the files do not tell.
+    pub(crate) fn settle(&mut self, python: &Version) -> Result<(), PlanError> {
+        if self.foundation.image().is_some() {
+            self.dependencies.value.settle(python)?;
+        }
+        Ok(())
     }
 }
 
@@ -218,9 +227,9 @@ impl DevelopmentDependencies {
     }
 
     /// Decides what is installed, now that Python is known.
-    fn settle(&mut self, release: Release) -> Result<(), DependenciesError> {
+    fn settle(&mut self, python: &Version) -> Result<(), DependenciesError> {
         if let Some(lock) = &self.lock {
-            let list = dependencies::list(lock, release, Scope::Development)?;
+            let list = dependencies::list(lock, python, Scope::Development)?;
             self.locked.clone_from(&list.names);
             self.install = Install::List(Box::new(list));
         }

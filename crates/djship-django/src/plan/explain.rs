@@ -58,7 +58,7 @@ pub fn explain(
             Verdict::Taken,
         )],
         "manage.py" => manage_py(&plan.project),
-        "python" | "debian" => python::explain(plan)?,
+        "python" | "debian" | "base" => python::explain(plan)?,
         "dependencies" => dependencies(plan)?,
         "settings" => settings(plan, last)?,
         "server" => server(plan, last)?,

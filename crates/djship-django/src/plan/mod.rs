@@ -5,20 +5,25 @@
 pub mod dependencies;
 pub mod development;
 pub mod explain;
+pub mod foundation;
 pub mod locks;
 pub mod packages;
 mod precedence;
 pub mod python;
 mod setuptools;
 
+use djship_oci::registry::ReferenceError;
+use djship_store::Digest;
+use pep440_rs::Version;
+
 use crate::application::commands::CommandsError;
 use crate::laid::Key;
 use crate::project::config::{Config, ConfigError};
 use crate::project::{Project, ProjectError};
 use dependencies::{Dependencies, DependenciesError};
-use djship_store::Digest;
+use foundation::Foundation;
 use packages::{Packages, PackagesError};
-use python::{PythonError, Release};
+use python::PythonError;
 
 /// Where a chosen value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,10 +66,8 @@ pub struct Plan {
     pub project: Project,
     /// The image's name, without a tag.
     pub name: Sourced<String>,
-    /// The Debian release, and with it Python.
-    pub release: Sourced<Release>,
-    /// A wish for another Python that cannot be met.
-    pub unmet_wish: Option<Sourced<String>>,
+    /// The system and Python.
+    pub foundation: Foundation,
     /// What is installed.
     pub dependencies: Sourced<Dependencies>,
     /// Files of other dependency managers beside it, relative to the project: what is in them does not count.
@@ -84,6 +87,14 @@ pub enum PlanError {
     /// No Python on offer fits.
     #[error(transparent)]
     Python(#[from] PythonError),
+    /// The base image has no name that can be one.
+    #[error("cannot use the base image: {source}")]
+    Base {
+        /// Where it is named.
+        origin: Origin,
+        /// What is wrong with it.
+        source: ReferenceError,
+    },
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -107,13 +118,22 @@ impl Plan {
     /// The same with a configuration that was read before.
     pub fn configured(project: &Project, config: Config) -> Result<Self, PlanError> {
         let mut dependencies = Dependencies::find_or(project, config.ship.requirements.as_ref())?;
-        let (release, unmet_wish) = python::choose(project, &dependencies.value)?;
-        python::insist(&config, unmet_wish.as_ref())?;
-        dependencies.value.settle(release.value)?;
+        let foundation = Foundation::choose(project, &config, &dependencies.value)?;
+        if let Some(release) = foundation.release() {
+            dependencies.value.settle(&release.version())?;
+        }
         let passed_over = precedence::passed_over(project, &dependencies.value);
         let packages = Packages::find(project, &config)?;
         let (name, project) = (name(project), project.clone());
-        Ok(Self { project, name, release, unmet_wish, dependencies, passed_over, config, packages })
+        Ok(Self { project, name, foundation, dependencies, passed_over, config, packages })
+    }
+
+    /// Decides what a lock installs for the Python of a base image, which the files do not tell.
+    pub(crate) fn settle(&mut self, python: &Version) -> Result<(), PlanError> {
+        if self.foundation.image().is_some() {
+            self.dependencies.value.settle(python)?;
+        }
+        Ok(())
     }
 
     /// Stands for the layers below the application: the environment `installed`, and the packages that were asked for.

@@ -16,7 +16,7 @@ use super::locks::{PythonRange, Scope};
 use super::{Origin, PlanError, Sourced};
 use crate::project::Project;
 pub(super) use explain::explain;
-pub(super) use strict::insist;
+pub(super) use strict::{compare, insist};
 
 /// A Debian release that images can be made from, newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,6 +56,12 @@ impl Release {
     }
 }
 
+impl From<Release> for Version {
+    fn from(release: Release) -> Self {
+        release.version()
+    }
+}
+
 impl fmt::Display for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.codename())
@@ -87,6 +93,16 @@ pub struct HardRange {
 /// Why no release fits.
 #[derive(Debug, thiserror::Error)]
 pub enum PythonError {
+    /// The base image has a Python that the hard ranges exclude.
+    #[error("cannot build on `{image}`: its Python {version} is not allowed")]
+    BaseImage {
+        /// The image, as the project names it.
+        image: String,
+        /// The version of its Python.
+        version: String,
+        /// The ranges that take part.
+        ranges: Vec<HardRange>,
+    },
     /// The hard ranges exclude everything on offer.
     #[error("cannot choose a Python: none of 3.13 (trixie) and 3.11 (bookworm) is allowed")]
     NoneFits {
@@ -96,6 +112,20 @@ pub enum PythonError {
     /// A wish cannot be met, and the project insists.
     #[error("cannot use Python {wanted}: Debian has 3.13 (trixie) and 3.11 (bookworm)")]
     Strict {
+        /// The version that is wished for.
+        wanted: String,
+        /// Where.
+        wish: Origin,
+        /// Where the project says that it insists.
+        strict: Origin,
+    },
+    /// The base image does not meet a wish, and the project insists.
+    #[error("cannot build on `{image}`: its Python is {version}, and the project insists on {wanted}")]
+    StrictImage {
+        /// The image, as the project names it.
+        image: String,
+        /// The version of its Python.
+        version: String,
         /// The version that is wished for.
         wanted: String,
         /// Where.
@@ -143,7 +173,7 @@ pub(super) fn choose(
     for release in Release::ALL {
         let mut fits = true;
         for range in &hard {
-            fits &= allows(range, release)?;
+            fits &= allows(range, &release.version())?;
         }
         if fits {
             allowed.push(release);
@@ -152,7 +182,7 @@ pub(super) fn choose(
     let Some(&first) = allowed.first() else { return Err(PythonError::NoneFits { ranges: hard }.into()) };
     if let Some(wish) = wish(project)? {
         let (wanted, version) = &wish.value;
-        strict::compare(&wish, &hard)?;
+        compare(&wish, &hard)?;
         if let Some(&release) = allowed.iter().find(|release| release.python() == *version) {
             return Ok((Sourced { value: release, origin: wish.origin }, None));
         }
@@ -161,12 +191,16 @@ pub(super) fn choose(
         return Ok((Sourced { value: nearest.copied().unwrap_or(first), origin: wish.origin }, Some(unmet)));
     }
     // A range that leaves only one release is where the choice comes from.
-    let deciding = hard.into_iter().find(|range| !matches!(allows(range, Release::ALL[0]), Ok(true)));
+    let deciding =
+        hard.into_iter().find(|range| !matches!(allows(range, &Release::ALL[0].version()), Ok(true)));
     let origin = deciding.map_or(Origin::Default, |range| range.origin);
     Ok((Sourced { value: first, origin }, None))
 }
 
-fn hard_ranges(project: &Project, dependencies: &Dependencies) -> Result<Vec<HardRange>, PlanError> {
+pub(super) fn hard_ranges(
+    project: &Project,
+    dependencies: &Dependencies,
+) -> Result<Vec<HardRange>, PlanError> {
     let mut ranges = Vec::new();
     for folder in project.folders() {
         let file =
@@ -280,26 +314,27 @@ fn read_range(range: &str, origin: &Origin) -> Result<VersionSpecifiers, PythonE
     })
 }
 
-fn allows(range: &HardRange, release: Release) -> Result<bool, PythonError> {
+/// Whether the range allows this version of Python.
+pub(super) fn allows(range: &HardRange, version: &Version) -> Result<bool, PythonError> {
     if range.syntax == Syntax::Poetry {
         let constraint = Constraint::parse(&range.range).map_err(|error| PythonError::Range {
             range: range.range.clone(),
             origin: range.origin.clone(),
             reason: error.to_string(),
         })?;
-        return Ok(constraint.allows(&release.version()));
+        return Ok(constraint.allows(version));
     }
-    Ok(read_range(&range.range, &range.origin)?.contains(&release.version()))
+    Ok(read_range(&range.range, &range.origin)?.contains(version))
 }
 
 /// Files that wish for a Python, best first.
 const PYTHON_FILES: [&str; 3] = [".python-version", "runtime.txt", "Pipfile"];
 
 /// A version as it is written, and its major and minor number.
-type Wish = (String, (u64, u64));
+pub(super) type Wish = (String, (u64, u64));
 
 /// The Python that a file wishes for.
-fn wish(project: &Project) -> Result<Option<Sourced<Wish>>, PlanError> {
+pub(super) fn wish(project: &Project) -> Result<Option<Sourced<Wish>>, PlanError> {
     for folder in project.folders() {
         for name in PYTHON_FILES {
             let file = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };

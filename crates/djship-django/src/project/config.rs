@@ -33,6 +33,8 @@ pub const WEB: &str = "web";
 
 /// What can be said at the top.
 const KEYS: &[&str] = &[
+    "base",          // the image that everything stands on
+    "registry",      // where images with short names are
     "services",      // development's servers
     "processes",     // what runs beside the development server
     "develop",       // development
@@ -57,6 +59,10 @@ const SYSTEM: &[&str] =
 pub struct Config {
     /// The file that says it, relative to the project; `None` when there is none.
     pub file: Option<String>,
+    /// `base`: the image that everything stands on, in place of Debian's packages.
+    pub base: Option<Sourced<String>>,
+    /// `registry`: where images with short names are, `HOST[:PORT][/PATH]`.
+    pub registry: Option<Sourced<String>>,
     /// `cache`: the repository of what builds share, as it is written.
     pub cache: Option<Sourced<String>>,
     /// `services.NAME`.
@@ -174,12 +180,15 @@ impl Config {
         if keys.is_empty() {
             return Ok(None);
         }
+        let text = |value: &Value<'_>| value.text().map(str::to_owned);
         let services = keys.read("services", |value| entries(value, OwnService::of))?;
         let processes = keys.read("processes", |value| entries(value, OwnProcess::of))?;
         let develop = keys.read("develop", Develop::of)?;
         let config = Self {
             file: None,
-            cache: keys.sourced("cache", |value| value.text().map(str::to_owned))?,
+            base: keys.sourced("base", text)?,
+            registry: keys.sourced("registry", text)?,
+            cache: keys.sourced("cache", text)?,
             services: services.unwrap_or_default(),
             processes: processes.unwrap_or_default(),
             develop: develop.unwrap_or_default(),

@@ -60,7 +60,7 @@ impl FirstLook {
         let names_a_database = facts.database_env.keys().any(|name| given.contains_key(name));
         match facts.databases.get("default") {
             Some(database) if wants_postgres(facts, database) && !names_a_database => {
-                let roots = Roots::open(tools, built.plan.release.value)?;
+                let roots = Roots::open(tools, built.release)?;
                 look.start_postgres(tools, &roots, &built.plan.project.folder, facts, database)?;
             }
             Some(database) if !database.is_postgres() && !database.is_sqlite() && !names_a_database => {

@@ -11,6 +11,7 @@ use super::inside::Inside;
 use super::making::Making;
 use super::server::{Prepared, Service};
 use super::talk::{self, Talk};
+use crate::base::Interpreter;
 use crate::python;
 use crate::supervisor::Ending;
 
@@ -27,13 +28,13 @@ pub(super) fn prepare(making: &Making<'_>) -> Result<Prepared, ServiceError> {
     let (volume, notes) = making.volume(FORM, "", |_, _| Ok(()))?;
     let (smtp, web): (Vec<SocketAddr>, Vec<SocketAddr>) =
         making.listen.iter().partition(|address| address.port() != WEB_PORT);
-    let mut argv = ["/usr/bin/python3", "-B", PROGRAM].map(str::to_owned).to_vec();
+    let mut argv = [Interpreter::DEBIAN, "-B", PROGRAM].map(str::to_owned).to_vec();
     for (option, addresses) in [("--smtp", &smtp), ("--http", &web)] {
         let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         argv.extend([option.to_owned(), addresses.join(",")]);
     }
     argv.extend(["--folder", DATA].map(str::to_owned));
-    let root = making.roots.installer()?.fs();
+    let root = making.roots.debian_installer()?.fs();
     let mut container = container::server(root, argv, "mail", making.place.names);
     container.env("PYTHONUNBUFFERED", "1").env("PYTHONDONTWRITEBYTECODE", "1");
     for (name, text) in python::MAILBOX {

@@ -2,6 +2,7 @@
 
 use djship_django::application::commands;
 use djship_django::last_build::LastBuild;
+use djship_django::plan::foundation::Foundation;
 use djship_django::plan::{Plan, Sourced};
 use djship_django::project::selection::{LeftOut, Selection};
 use serde_json::{Value, json};
@@ -78,13 +79,13 @@ fn line(value: &Value) -> String {
 
 /// All rows, in their order.
 pub(super) fn all(plan: &Plan, last: Option<&LastBuild>) -> Result<Vec<Row>, Report> {
-    let (major, minor) = plan.release.value.python();
     let ship = &plan.config.ship;
     let mut rows = vec![
         Row::new("name", plan.name.value.clone(), origin(&plan.name.origin)),
         Row::new("manage.py", plan.project.manage_py.as_str(), "found in the project"),
-        Row::new("python", format!("{major}.{minor}"), origin(&plan.release.origin)),
-        Row::new("debian", plan.release.value.to_string(), "has that Python"),
+    ];
+    rows.extend(foundation(&plan.foundation));
+    rows.extend([
         Row::new(
             "dependencies",
             plan.dependencies.value.files().join(", "),
@@ -92,7 +93,7 @@ pub(super) fn all(plan: &Plan, last: Option<&LastBuild>) -> Result<Vec<Row>, Rep
         ),
         packages(plan),
         settings(plan, last),
-    ];
+    ]);
     rows.extend(served(plan, last)?);
     rows.extend(told(last));
     if let Some(given) = &ship.build_env {
@@ -102,6 +103,36 @@ pub(super) fn all(plan: &Plan, last: Option<&LastBuild>) -> Result<Vec<Row>, Rep
     }
     rows.extend(files(plan)?);
     Ok(rows)
+}
+
+/// Python and the system.
+fn foundation(foundation: &Foundation) -> [Row; 2] {
+    match foundation {
+        Foundation::Debian { release, .. } => {
+            let (major, minor) = release.value.python();
+            [
+                Row::new("python", format!("{major}.{minor}"), origin(&release.origin)),
+                Row::new("debian", release.value.to_string(), "has that Python"),
+            ]
+        }
+        Foundation::Image(image) => {
+            let ranges: Vec<_> = image
+                .ranges
+                .iter()
+                .filter(|range| !range.range.is_empty())
+                .map(|range| format!("{} ({})", range.range, origin(&range.origin)))
+                .collect();
+            let must = if ranges.is_empty() {
+                "known when the image is pulled".to_owned()
+            } else {
+                format!("known when the image is pulled; must be {}", ranges.join(" and "))
+            };
+            [
+                Row::new("base", image.name.value.clone(), origin(&image.name.origin)),
+                Row::new("python", "the image's", must),
+            ]
+        }
+    }
 }
 
 fn packages(plan: &Plan) -> Row {

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The user's own files.
 #[derive(Debug)]
-pub(super) struct Files;
+pub(crate) struct Files;
 
 impl Credentials for Files {
     fn find(&self, registry: &str, repository: &str) -> Result<Option<Login>, CredentialsError> {

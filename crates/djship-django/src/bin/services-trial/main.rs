@@ -99,6 +99,7 @@ fn run(wish: &Wish) -> Result<(), Failure> {
         engine: &engine,
         fetcher: &fetcher,
         host: &host,
+        credentials: &(),
         reporter: &Log,
         shared: None,
         given_up: &given_up,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::plan::dependencies::DependenciesError;
+use crate::plan::python::Release;
 use crate::project::requirements::RequirementsError;
 
 struct Tree {
@@ -185,10 +186,10 @@ fn production_decides_the_release() {
         DevelopmentPlan::for_project(&tree("manage.py", files).project, &Config::default())
     };
     let both = [("requirements.txt", "Django==4.2.1"), ("requirements-dev.txt", "Django==5.2")];
-    assert_eq!(plan(&both).unwrap().release.value, Release::Bookworm);
+    assert_eq!(plan(&both).unwrap().foundation.release(), Some(Release::Bookworm));
     let only = [("requirements/dev.txt", "Django==4.2.1")];
     let found = plan(&only).unwrap();
-    assert_eq!(found.release.value, Release::Bookworm);
+    assert_eq!(found.foundation.release(), Some(Release::Bookworm));
     assert_eq!(found.dependencies.value.files(), ["requirements/dev.txt"]);
     let broken = [("poetry.lock", ""), ("requirements-dev.txt", "black")];
     assert!(matches!(plan(&broken), Err(PlanError::Dependencies(DependenciesError::Lock(_)))));

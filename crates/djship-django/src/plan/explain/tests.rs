@@ -41,6 +41,22 @@ fn python_and_what_rules_others_out() {
 }
 
 #[test]
+fn a_base_image_rules_debian_out() {
+    let files = [
+        ("requirements.txt", "Django==5.2\n"),
+        (".python-version", "3.12\n"),
+        ("djship.toml", "base = 'reg.test/python:3.12-slim'\n"),
+    ];
+    let all = explained(&files, "python");
+    assert_eq!(all[1], row(".python-version, line 1", "wishes for 3.12", Verdict::AskedInABuild));
+    let found = "base = \"reg.test/python:3.12-slim\": the image brings its Python";
+    assert_eq!(all[2], row("djship.toml, line 1", found, Verdict::Taken));
+    let after = Verdict::ComesAfter("`base` in djship.toml, line 1".to_owned());
+    assert_eq!(all[3], row("Debian trixie", "has Python 3.13", after));
+    assert_eq!(explained(&files, "base"), all);
+}
+
+#[test]
 fn dependencies_in_their_order() {
     let files = [
         ("requirements/production.txt", "-r base.txt\n"),

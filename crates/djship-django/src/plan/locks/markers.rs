@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use pep440_rs::{Version, VersionSpecifier};
 
 use super::Scope;
-use crate::plan::python::Release;
 use crate::project::requirements::normalise;
 
 /// The longest marker, in bytes. What tools write for the worst of real graphs stays below a tenth.
@@ -34,8 +33,8 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    pub(super) fn new(release: Release, scope: Scope) -> Self {
-        Self { python: release.version(), extras: BTreeSet::new(), groups: BTreeSet::new(), scope }
+    pub(super) fn new(python: impl Into<Version>, scope: Scope) -> Self {
+        Self { python: python.into(), extras: BTreeSet::new(), groups: BTreeSet::new(), scope }
     }
 
     /// The full version of Python.
@@ -262,6 +261,7 @@ fn compare(variable: &str, operator: &str, value: &str, written: &str) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::python::Release;
 
     fn environment() -> Environment {
         let mut environment = Environment::new(Release::Trixie, Scope::Production);

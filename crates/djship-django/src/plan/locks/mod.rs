@@ -16,6 +16,8 @@ pub mod uv;
 pub use entries::List;
 pub use indexes::{Credentials, Index};
 
+use pep440_rs::Version;
+
 use entries::{Entry, Hash, Name, Source};
 use markers::Environment;
 
@@ -372,9 +374,9 @@ impl Lock {
         [&self.file].into_iter().chain(&self.manifest).cloned().collect()
     }
 
-    /// What is installed for the Python of a release.
-    pub fn list(&self, release: Release, scope: Scope) -> Result<List, LockError> {
-        let environment = Environment::new(release, scope);
+    /// What is installed for a Python.
+    pub fn list(&self, python: impl Into<Version>, scope: Scope) -> Result<List, LockError> {
+        let environment = Environment::new(python, scope);
         let (entries, indexes) = match &self.content {
             Content::Poetry(lock) => lock.entries(environment),
             Content::Pdm(lock) => lock.entries(environment),
@@ -388,7 +390,7 @@ impl Lock {
     }
 
     /// The version of Django where it is the same for every Python.
-    pub fn django(&self, scope: Scope) -> Option<pep440_rs::Version> {
+    pub fn django(&self, scope: Scope) -> Option<Version> {
         let mut found = Release::ALL.iter().filter_map(|release| self.list(*release, scope).ok()?.django);
         let first = found.next()?;
         found.all(|other| other == first).then_some(first)

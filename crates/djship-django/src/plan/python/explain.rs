@@ -16,6 +16,7 @@ pub(in crate::plan) fn explain(plan: &Plan) -> Result<Vec<Considered>, PlanError
         let place = range.origin.to_string();
         all.push(Considered::new(place, Some(format!("{who} {}", range.range)), Verdict::Taken));
     }
+    let chosen = plan.foundation.release();
     let wish = wish(&plan.project)?;
     let place_of_wish = wish.as_ref().map(|wish| wish.origin.to_string());
     for folder in plan.project.folders() {
@@ -28,10 +29,13 @@ pub(in crate::plan) fn explain(plan: &Plan) -> Result<Vec<Considered>, PlanError
             match (&wish, &place_of_wish) {
                 (Some(wish), Some(place)) if *place == file || place.starts_with(&format!("{file}, ")) => {
                     let (text, version) = &wish.value;
-                    let verdict = match Release::ALL.iter().find(|release| release.python() == *version) {
-                        None => Verdict::NotOnOffer,
-                        Some(release) if *release == plan.release.value => Verdict::Taken,
-                        Some(release) => excluded(&ranges, *release)?,
+                    let offered = Release::ALL.iter().find(|release| release.python() == *version);
+                    let verdict = match (chosen, offered) {
+                        // What the image has is known when it is there.
+                        (None, _) => Verdict::AskedInABuild,
+                        (Some(_), None) => Verdict::NotOnOffer,
+                        (Some(chosen), Some(release)) if *release == chosen => Verdict::Taken,
+                        (Some(_), Some(release)) => excluded(&ranges, *release)?,
                     };
                     all.push(Considered::new(place.clone(), Some(format!("wishes for {text}")), verdict));
                 }
@@ -46,13 +50,19 @@ pub(in crate::plan) fn explain(plan: &Plan) -> Result<Vec<Considered>, PlanError
             }
         }
     }
+    if let Some(image) = plan.foundation.image() {
+        let found = format!("base = \"{}\": the image brings its Python", image.name.value);
+        all.push(Considered::new(image.name.origin.to_string(), Some(found), Verdict::Taken));
+    }
     for release in Release::ALL {
         let (major, minor) = release.python();
-        let verdict =
-            if release == plan.release.value { Verdict::Taken } else { excluded(&ranges, release)? };
-        let verdict = match verdict {
-            Verdict::Absent => Verdict::ComesAfter(format!("Python of {}", plan.release.value)),
-            other => other,
+        let verdict = match chosen {
+            None => Verdict::ComesAfter(format!("`base` in {}", plan.foundation.origin())),
+            Some(chosen) if release == chosen => Verdict::Taken,
+            Some(chosen) => match excluded(&ranges, release)? {
+                Verdict::Absent => Verdict::ComesAfter(format!("Python of {chosen}")),
+                other => other,
+            },
         };
         all.push(Considered::new(
             format!("Debian {release}"),
@@ -66,7 +76,7 @@ pub(in crate::plan) fn explain(plan: &Plan) -> Result<Vec<Considered>, PlanError
 /// What excludes a release; `Absent` when nothing does.
 fn excluded(ranges: &[super::HardRange], release: Release) -> Result<Verdict, PlanError> {
     for range in ranges {
-        if !allows(range, release)? {
+        if !allows(range, &release.version())? {
             return Ok(Verdict::ExcludedBy(format!("{} ({})", range.origin, range.range)));
         }
     }

@@ -2,7 +2,7 @@
 
 use pep440_rs::Version;
 
-use super::{HardRange, PythonError, Wish, read_range};
+use super::{HardRange, PythonError, Wish, allows};
 use crate::plan::Sourced;
 use crate::project::config::Config;
 
@@ -19,7 +19,7 @@ pub(in crate::plan) fn insist(config: &Config, unmet: Option<&Sourced<String>>) 
 }
 
 /// Fails when the project's own ranges exclude the version that it wishes for: one of the two is a mistake.
-pub(super) fn compare(wish: &Sourced<Wish>, hard: &[HardRange]) -> Result<(), PythonError> {
+pub(in crate::plan) fn compare(wish: &Sourced<Wish>, hard: &[HardRange]) -> Result<(), PythonError> {
     let (wanted, version) = &wish.value;
     // What Django supports is no word of the project's.
     for range in hard.iter().filter(|range| range.django.is_none()) {
@@ -33,8 +33,12 @@ pub(super) fn compare(wish: &Sourced<Wish>, hard: &[HardRange]) -> Result<(), Py
 
 /// Whether a range allows any patch level of that version.
 fn allows_some(range: &HardRange, (major, minor): (u64, u64)) -> Result<bool, PythonError> {
-    let specifiers = read_range(&range.range, &range.origin)?;
-    Ok((0..40).any(|patch| specifiers.contains(&Version::new([major, minor, patch]))))
+    for patch in 0..40 {
+        if allows(range, &Version::new([major, minor, patch]))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]
@@ -80,6 +84,6 @@ mod tests {
             plan(&[("requirements.txt", "Django"), ("runtime.txt", "python-3.12.x\r\n")]).unwrap_err();
         assert!(error.to_string().contains("\"3.12.x\""), "{error}");
         let marked = plan(&[("requirements.txt", "Django==5.2"), (".python-version", "\u{feff}3.11\r\n")]);
-        assert_eq!(marked.unwrap().release.value, Release::Bookworm);
+        assert_eq!(marked.unwrap().foundation.release(), Some(Release::Bookworm));
     }
 }

@@ -21,7 +21,8 @@ fn django_decides_when_nothing_else_does() {
         ("Django>=7", Release::Trixie),
     ];
     for (line, release) in cases {
-        assert_eq!(plan(&[("requirements.txt", line)]).unwrap().release.value, release, "{line}");
+        let found = plan(&[("requirements.txt", line)]).unwrap().foundation.release();
+        assert_eq!(found, Some(release), "{line}");
     }
 }
 
@@ -41,11 +42,15 @@ fn ranges_of_poetry_are_hard() {
     let release = |python: &str| {
         let table = format!("[tool.poetry.dependencies]\npython = \"{python}\"\n");
         let files = [("requirements.txt", "Django==5.2"), ("pyproject.toml", table.as_str())];
-        plan(&files).map(|plan| plan.release.value)
+        plan(&files).map(|plan| plan.foundation.release().unwrap())
     };
     assert_eq!(release("^3.11").unwrap(), Release::Trixie);
     assert_eq!(release("~3.11").unwrap(), Release::Bookworm);
     assert_eq!(release(">=3.10 <3.13 || ^2.7").unwrap(), Release::Bookworm);
+    let table = ("pyproject.toml", "[tool.poetry.dependencies]\npython = \"^3.11\"\n");
+    let wish = (".python-version", "3.11\n");
+    let found = plan(&[("requirements.txt", "Django==5.2"), table, wish]).unwrap();
+    assert_eq!(found.foundation.release(), Some(Release::Bookworm));
     assert!(matches!(release("~3.12"), Err(PlanError::Python(PythonError::NoneFits { .. }))));
     assert!(matches!(release("new"), Err(PlanError::Python(PythonError::Range { .. }))));
 }
@@ -53,10 +58,10 @@ fn ranges_of_poetry_are_hard() {
 #[test]
 fn wishes_are_met_or_said_to_be_unmet() {
     let met = plan(&[("requirements.txt", "Django==5.2"), (".python-version", "3.11.4\n")]).unwrap();
-    assert_eq!((met.release.value, met.unmet_wish), (Release::Bookworm, None));
+    assert_eq!((met.foundation.release(), met.foundation.unmet_wish()), (Some(Release::Bookworm), None));
     let unmet = plan(&[("requirements.txt", "Django==6.0"), (".python-version", "3.14\n")]).unwrap();
-    assert_eq!(unmet.release.value, Release::Trixie);
-    assert_eq!(unmet.unmet_wish.unwrap().value, "3.14");
+    assert_eq!(unmet.foundation.release(), Some(Release::Trixie));
+    assert_eq!(unmet.foundation.unmet_wish().unwrap().value, "3.14");
     let heroku = plan(&[("requirements.txt", "Django==5.2"), ("runtime.txt", "python-3.11.9\r\n")]).unwrap();
-    assert_eq!(heroku.release.value, Release::Bookworm);
+    assert_eq!(heroku.foundation.release(), Some(Release::Bookworm));
 }
