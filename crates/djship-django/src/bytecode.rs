@@ -2,9 +2,9 @@
 //!
 //! They are never checked against their source at run time (PEP 552, unchecked hash): in an image nothing changes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use djship_store::{Bucket, Digest, Entry, FileTree, Node, TreePath};
+use djship_store::{Beneath, Bucket, Digest, Entry, FileTree, Node, TreePath};
 
 use crate::base::Interpreter;
 use crate::builder::make_owned;
@@ -128,18 +128,23 @@ fn compile(
             tools.reporter.note(Note::SyntaxError { path, line, message });
         }
     }
+    // The Python of a foreign image may have put anything there.
+    let out = Beneath::open(&out).map_err(std::io::Error::from)?;
     for Job { key, .. } in jobs {
-        keep(tools, key, &out.join(key.hex()))?;
+        keep(tools, key, &out)?;
     }
     Ok(())
 }
 
+/// No compiled file is larger, in bytes.
+const LARGEST: u64 = 256 << 20;
+
 /// Keeps a compiled file; an empty one stands for a source that cannot be compiled.
-fn keep(tools: &Tools<'_>, key: &Digest, made: &Path) -> Result<(), BytecodeError> {
-    let bytes = match fs_err::read(made) {
+fn keep(tools: &Tools<'_>, key: &Digest, out: &Beneath) -> Result<(), BytecodeError> {
+    let bytes = match out.read(&key.hex(), LARGEST) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error.into()),
+        Err(error) if error.is_absent() => Vec::new(),
+        Err(error) => return Err(std::io::Error::from(error).into()),
     };
     tools.store.insert_file(Bucket::Bytecode, key, |writer| -> Result<(), BytecodeError> {
         Ok(writer.write_all(&bytes)?)

@@ -129,6 +129,8 @@ pub enum Note<'a> {
     },
     /// What stays behind.
     LeftOut(&'a [(TreePath, LeftOut)]),
+    /// The ejected files do not build the project's front end, which is in this folder.
+    FrontEndStays(&'a str),
     /// The dependencies of a front end are installed.
     NodeModules {
         /// Number of packages.

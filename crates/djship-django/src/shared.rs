@@ -23,6 +23,8 @@ use crate::tools::Tools;
 #[derive(Debug)]
 pub struct SharedCache<'a> {
     artifacts: Artifacts<'a>,
+    /// Nobody but the project names it: what others would ship as well does not come from there.
+    is_projects: bool,
     state: Mutex<State>,
 }
 
@@ -141,9 +143,16 @@ impl Share {
 }
 
 impl<'a> SharedCache<'a> {
-    /// The cache in a repository. Nothing is asked yet.
+    /// The cache in a repository that the developer names. Nothing is asked yet.
     pub fn new(artifacts: Artifacts<'a>) -> Self {
-        Self { artifacts, state: Mutex::default() }
+        Self { artifacts, is_projects: false, state: Mutex::default() }
+    }
+
+    /// The cache in a repository that a project names. A stranger's project could name a stranger's: only its own
+    /// dependencies come from there, no part that other projects on this machine get, and nothing is put there.
+    pub fn of_project(artifacts: Artifacts<'a>) -> Self {
+        let state = State { may_write: Some(false), ..State::default() };
+        Self { artifacts, is_projects: true, state: Mutex::new(state) }
     }
 
     /// What was taken from there so far.
@@ -161,7 +170,7 @@ impl<'a> SharedCache<'a> {
     }
 
     fn find(&self, tools: &Tools<'_>, share: &Share) -> Option<Artifact> {
-        if self.lock().is_off {
+        if self.lock().is_off || self.is_projects && share.part != Part::Environment {
             return None;
         }
         self.artifacts.find(share.part.kind(), &share.key).unwrap_or_else(|error| {

@@ -130,10 +130,10 @@ fn inputs(host: &Host, options: &BuildOptions) -> Digest {
     let program = fs_err::metadata("/proc/self/exe").map(|metadata| format!("{:?}", Stamp::of(&metadata)));
     let mut key = Key::new("build, form 1").part(program.unwrap_or_default()).part(format!("{options:?}"));
     key = key.part(format!("{:?}", host.debian)).part(format!("{:?}", host.registries.default));
-    for (name, value) in &host.installer {
+    for (name, value) in host.installer.iter().chain(&host.npm) {
         key = key.part(name).part(value);
     }
-    for file in &host.pip_configuration {
+    for file in host.pip_configuration.iter().chain(&host.npm_configuration) {
         key = key.part(fs_err::read(file).unwrap_or_default());
     }
     key.digest()

@@ -87,10 +87,13 @@ pub(crate) fn build_with(
     options: &BuildOptions,
     console: &Console,
 ) -> Result<(Built, Vec<String>), Report> {
+    let is_projects = matches!(wanted, Wanted::Projects);
     let repository = wanted.repository(folder)?.filter(|_| !workshop.host.offline);
     let (client, bar) = (push::client(workshop), Bar(console));
-    let cache = repository
-        .map(|repository| SharedCache::new(Artifacts::new(&client, &repository, &workshop.store, &bar)));
+    let cache = repository.map(|repository| {
+        let artifacts = Artifacts::new(&client, &repository, &workshop.store, &bar);
+        if is_projects { SharedCache::of_project(artifacts) } else { SharedCache::new(artifacts) }
+    });
     let tools = Tools { shared: cache.as_ref(), ..workshop.tools(console) };
     let built = build(&tools, folder, options).map_err(|error| errors::build(&error))?;
     Ok((built, cache.as_ref().map_or_else(Vec::new, summary)))

@@ -12,6 +12,7 @@ pub(crate) fn front_end(error: &FrontEndError) -> Report {
         ),
         FrontEndError::Configured { .. } => report.hint("Name a folder that has a package.json, or say front-end = false"),
         FrontEndError::Malformed { .. } => report.hint("Repair the file, or say front-end = false in djship.toml"),
+        FrontEndError::InTheWay { .. } => report.hint("Take it out of the project; node_modules does not belong there"),
         FrontEndError::Lock { .. } => report.hint("Make it anew with the tool that it belongs to"),
         FrontEndError::Install { file, output } => {
             let report = report.tail(output);

@@ -70,6 +70,13 @@ pub(super) fn note(note: &Note<'_>, verbose: bool) -> Words {
         }
         Note::Facts { facts, because } => self::facts(facts, because.as_ref()),
         Note::LeftOut(paths) => left_out(paths, verbose),
+        Note::FrontEndStays(folder) => Words {
+            lines: Vec::new(),
+            warnings: vec![format!(
+                "the ejected files do not build the front end in {}: run its build before docker/builder.sh, and keep what it makes out of .dockerignore",
+                if folder.is_empty() { "." } else { folder }
+            )],
+        },
         Note::NodeModules { packages, because } => {
             let verb = if because.is_some() { "Installed" } else { "Using" };
             Words::of(format!("{verb} {} for the front end", count(*packages, "Node package")))

@@ -57,7 +57,7 @@ pub(super) fn share(
     }
     // What is locked with its digests is the same, wherever it comes from.
     let is_locked = match &plan.dependencies.value {
-        Dependencies::UvLock { .. } => true,
+        Dependencies::UvLock { apart, .. } => apart.names.is_empty(),
         Dependencies::Lock(locked) => locked.list.unhashed.is_empty(),
         _ => false,
     };

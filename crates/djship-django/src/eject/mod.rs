@@ -27,6 +27,7 @@ use crate::build::BuildError;
 use crate::builder;
 use crate::context::libraries;
 use crate::facts;
+use crate::front_end;
 use crate::ground::Ground;
 use crate::plan::Plan;
 use crate::plan::development::DevelopmentPlan;
@@ -93,6 +94,9 @@ fn describe(tools: &Tools<'_>, project: &Project, config: &Config) -> Result<Des
     let plan = Plan::configured(project, config.clone())?;
     let development = DevelopmentPlan::for_project(project, config)?;
     tools.reporter.note(Note::Planned(&plan));
+    if let Some(front_end) = front_end::find::find(&plan, &snapshot.tree)? {
+        tools.reporter.note(Note::FrontEndStays(&front_end.folder));
+    }
 
     tools.reporter.stage(Stage::Base);
     let roots = Roots::on(tools, &plan.foundation)?;

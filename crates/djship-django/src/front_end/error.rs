@@ -60,6 +60,12 @@ pub enum FrontEndError {
         /// The last lines that it printed.
         output: Vec<String>,
     },
+    /// Where dependencies were installed, the project has a link or a file.
+    #[error("cannot build the front end: a link or file of the project is in the way of `{path}`")]
+    InTheWay {
+        /// Where they are, relative to the project.
+        path: String,
+    },
     /// There is no root with Node.
     #[error(transparent)]
     Base(#[from] BaseError),

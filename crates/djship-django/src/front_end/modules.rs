@@ -58,8 +58,10 @@ pub(super) fn install(
         .part(&front_end.folder)
         .part(format!("{:?}", front_end.installer))
         .part(&settings)
-        .part(manifests.digest().as_bytes())
-        .digest();
+        .part(manifests.digest().as_bytes());
+    let is_deciding = |name: &str| name.to_lowercase().ends_with("registry");
+    let deciding = tools.host.npm.iter().filter(|(name, _)| is_deciding(name));
+    let key = deciding.fold(key, |key, (name, value)| key.part(name).part(value)).digest();
     if tools.host.debian.refresh && front_end.installer == (Installer::Npm { lock: None }) {
         // What is not pinned is resolved again.
         tools.store.remove(Bucket::Outputs, &key)?;

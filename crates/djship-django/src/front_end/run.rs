@@ -90,8 +90,11 @@ fn make_folders(app: &Path, folder: &str, tools: &Tools<'_>) -> Result<(), Front
     let mut at = app.to_owned();
     for part in folder.split('/') {
         at.push(part);
-        if !fs_err::symlink_metadata(&at).is_ok_and(|metadata| metadata.is_dir()) {
-            make_owned(&at, tools)?;
+        match fs_err::symlink_metadata(&at) {
+            Ok(metadata) if metadata.is_dir() => {}
+            // A link of the project's would lead out of the copy.
+            Ok(_) => return Err(FrontEndError::InTheWay { path: folder.to_owned() }),
+            Err(_) => make_owned(&at, tools)?,
         }
     }
     Ok(())

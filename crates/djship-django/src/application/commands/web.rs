@@ -33,11 +33,27 @@ impl Fitted {
         let mut words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
         let dropped = without_place(&mut words);
         let wrapped = if wrap { Some(wrapped(&mut words, facts)?) } else { None };
-        let text = words.join(" ").replace("0.0.0.0", "$DJSHIP_BIND");
+        let text = everywhere(&words.join(" "));
         let mut line = CommandLine::parse(&text).unwrap_or_else(|_| line.clone());
         super::keep_builtin(&mut line);
         Some(Self { line, dropped, wrapped })
     }
+}
+
+/// `0.0.0.0` as a host becomes the address that the entry point was told; in `10.0.0.0/8` and `0.0.0.0/0` it is none.
+fn everywhere(text: &str) -> String {
+    const HOST: &str = "0.0.0.0";
+    let mut fitted = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(HOST) {
+        let (before, after) = (&rest[..at], &rest[at + HOST.len()..]);
+        let is_part = |one: char| one.is_ascii_digit() || one == '.';
+        let is_host = !before.ends_with(is_part) && !after.starts_with(|one| is_part(one) || one == '/');
+        fitted.push_str(before);
+        fitted.push_str(if is_host { "$DJSHIP_BIND" } else { HOST });
+        rest = after;
+    }
+    fitted + rest
 }
 
 /// The line as words between spaces; `None` when quotes hold spaces, which such words do not keep.
@@ -139,4 +155,13 @@ fn wrapped(words: &mut Vec<String>, facts: &Facts) -> Option<Wrapped> {
     let launch = ["/venv/bin/python".to_owned(), "/opt/djship/launch.py".to_owned(), module];
     words.splice(server..=server, launch);
     Some(wrapped)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn networks_are_no_hosts() {
+        let fitted = super::everywhere("x --bind 0.0.0.0:80 --allow 10.0.0.0/8 --from 0.0.0.0/0 -b0.0.0.0");
+        assert_eq!(fitted, "x --bind $DJSHIP_BIND:80 --allow 10.0.0.0/8 --from 0.0.0.0/0 -b$DJSHIP_BIND");
+    }
 }

@@ -225,8 +225,10 @@ impl ImageRoot {
         let program = djship_deb::root::resolve(tree, &self.facts.python.program);
         let is_python =
             |path: &TreePath| program.as_ref() == Some(path) || path.file_name().starts_with("libpython");
-        // What compiles: an image that differs elsewhere has the same compiled files.
-        let mut key = Key::new("python of an image, form 1").part(&self.facts.python.version);
+        // Whoever made the image may have changed its standard library as well, and what compiles is a program of theirs: what it
+        // makes is this image's alone.
+        let mut key = Key::new("python of an image, form 2").part(&self.facts.python.version);
+        key = key.part(tree.digest().as_bytes());
         for (path, entry) in tree.iter().filter(|(path, _)| is_python(path)) {
             if let Node::File { digest, .. } = &entry.node {
                 key = key.part(path.as_str()).part(digest.as_bytes());
