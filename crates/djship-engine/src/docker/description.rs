@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn everything_of_the_description_arrives() {
-        let mut container = Container::new(["/root/of/it"], ["sleep", "1"]);
+        let mut container = Container::new(["/lower"], ["sleep", "1"]);
         container.user = RunUser { uid: 999, gid: 998 };
         container.cwd = "/app".into();
         container.hostname = "shop".to_owned();
@@ -197,7 +197,7 @@ mod tests {
             let contents = Contents::of(container, owners);
             describe(container, "x", &contents, &[], &ME)["HostConfig"]["ReadonlyRootfs"].clone()
         };
-        let mut container = Container::new(["/root/of/it"], ["true"]);
+        let mut container = Container::new(["/lower"], ["true"]);
         assert_eq!(is_read_only(&container), json!(true));
         container.file("/etc/hosts", "1.1.1.1 x");
         assert_eq!(is_read_only(&container), json!(true), "the daemon makes this one");
